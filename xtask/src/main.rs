@@ -1,2 +1,55 @@
-//! Entry point.
-fn main() {}
+//! `cargo xtask`: what the Makefile's targets do.
+
+mod failure;
+mod process;
+mod project;
+mod say;
+#[cfg(test)]
+mod scratch;
+mod stamp;
+mod stop;
+mod toolchain;
+mod wasm;
+
+use std::env;
+use std::process::ExitCode;
+
+use failure::{Failure, Outcome};
+use project::Project;
+
+const HELP: &str = "usage: cargo xtask COMMAND
+
+  wasm          build every filter and test guest into dist/
+  clippy-wasm   run clippy over what exists only in the .wasm files
+  size          list the sizes of the files in dist/
+
+docs/build.md tells how the tools are found and which variables matter.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say::say(failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Outcome<()> {
+    stop::listen()?;
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        ["wasm"] => wasm::build(&Project::find()?).map(|_| ()),
+        ["clippy-wasm"] => wasm::lint(&Project::find()?),
+        ["size"] => wasm::sizes(&Project::find()?),
+        _ => Err(Failure::new(format!(
+            "unknown command: {}\n{HELP}",
+            words.join(" ")
+        ))),
+    }
+}
