@@ -47,9 +47,6 @@ fn run(arguments: &[String]) -> Outcome<()> {
         ["wasm"] => wasm::build(&Project::find()?).map(|_| ()),
         ["clippy-wasm"] => wasm::lint(&Project::find()?),
         ["size"] => wasm::sizes(&Project::find()?),
-        _ => Err(Failure::new(format!(
-            "unknown command: {}\n{HELP}",
-            words.join(" ")
-        ))),
+        _ => Err(Failure::new(format!("unknown command: {}\n{HELP}", words.join(" ")))),
     }
 }

@@ -18,25 +18,14 @@ pub fn run(command: &mut Command) -> Outcome<()> {
     let name = name(command);
     let mut child = command.spawn().during(|| format!("cannot start {name}"))?;
     let status = wait(&mut child).during(|| name.clone())?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::new(format!("{name} failed ({status})")))
-    }
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("{name} failed ({status})"))) }
 }
 
 /// What a command printed on stdout, without the white space around it; its stderr is dropped.
 /// `None` when it cannot be started or reports failure.
 pub fn answer(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Whether the command can be started and reports success; what it prints is dropped.
@@ -49,11 +38,7 @@ pub fn wait(child: &mut Child) -> io::Result<ExitStatus> {
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
-            return if stop::asked() {
-                Err(io::Error::other("interrupted"))
-            } else {
-                Ok(status)
-            };
+            return if stop::asked() { Err(io::Error::other("interrupted")) } else { Ok(status) };
         }
         if stop::asked() {
             end(child);
@@ -86,13 +71,8 @@ pub fn ask_to_end(child: &Child) {
 }
 
 fn name(command: &Command) -> String {
-    let words = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .take(3);
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).take(3);
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -108,10 +88,7 @@ mod tests {
     #[test]
     fn a_failing_command_is_named_with_its_status() {
         assert_eq!(run(&mut sh("true")), Ok(()));
-        assert_eq!(
-            run(&mut sh("exit 3")).unwrap_err().to_string(),
-            "sh -c exit 3 failed (exit status: 3)"
-        );
+        assert_eq!(run(&mut sh("exit 3")).unwrap_err().to_string(), "sh -c exit 3 failed (exit status: 3)");
     }
 
     #[test]

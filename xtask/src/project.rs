@@ -24,10 +24,7 @@ impl Project {
     /// Reads it from the environment that `cargo run` gives.
     pub fn find() -> Outcome<Self> {
         let own = env::current_exe().during(|| "cannot tell where this program is")?;
-        let programs = own
-            .parent()
-            .ok_or_else(|| Failure::new("this program has no folder"))?
-            .to_path_buf();
+        let programs = own.parent().ok_or_else(|| Failure::new("this program has no folder"))?.to_path_buf();
         let root = match env::var_os("CARGO_MANIFEST_DIR") {
             Some(manifest) => Path::new(&manifest).parent().map(Path::to_path_buf),
             None => env::current_dir().ok(),
@@ -35,16 +32,9 @@ impl Project {
         let root = root
             .filter(|root| root.join("xtask/Cargo.toml").is_file())
             .ok_or_else(|| Failure::new("not in the repository; use `cargo xtask`"))?;
-        let cache = env::var_os("SLUICE_CACHE")
-            .filter(|path| !path.is_empty())
-            .unwrap_or_else(|| ".sluice".into());
+        let cache = env::var_os("SLUICE_CACHE").filter(|path| !path.is_empty()).unwrap_or_else(|| ".sluice".into());
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        Ok(Self {
-            cache: root.join(cache),
-            root,
-            programs,
-            cargo,
-        })
+        Ok(Self { cache: root.join(cache), root, programs, cargo })
     }
 
     /// A cargo command in the repository.
@@ -71,12 +61,7 @@ impl Project {
         command.current_dir(&self.root);
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
-            let about_us = [
-                "CARGO_PKG_",
-                "CARGO_MANIFEST_",
-                "CARGO_BIN_",
-                "CARGO_CRATE_",
-            ];
+            let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
             if about_us.iter().any(|start| text.starts_with(start)) || text == "LD_LIBRARY_PATH" {
                 command.env_remove(&name);
             }
@@ -95,16 +80,13 @@ pub fn cargo_home() -> Option<PathBuf> {
 /// The first folder of `PATH` that holds this program.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| is_program(file))
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_program(file))
 }
 
 /// Whether this is a file that may be executed.
 pub fn is_program(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
-    file.metadata()
-        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -118,8 +100,7 @@ mod tests {
         assert!(!is_program(&file));
         assert!(!is_program(dir.path()));
         assert!(!is_program(&dir.path().join("absent")));
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         assert!(is_program(&file));
     }
 

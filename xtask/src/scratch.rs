@@ -13,8 +13,7 @@ impl Scratch {
     /// A new, empty folder with this word in its name.
     pub fn new(word: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("sluice-{word}-{}-{number}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("sluice-{word}-{}-{number}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }

@@ -38,9 +38,7 @@ impl Stamp {
         let hash = self
             .0
             .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         format!("{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff))
     }
 }
@@ -52,14 +50,8 @@ mod tests {
     #[test]
     fn the_short_form_is_stable_and_follows_every_byte() {
         // FNV-1a's published value for "a" is af63dc4c8601ec8c; folding halves it.
-        assert_eq!(
-            Stamp("a".into()).short(),
-            format!("{:08x}", 0xaf63_dc4c_u32 ^ 0x8601_ec8c)
-        );
-        assert_ne!(
-            Stamp::new("recipe 1").short(),
-            Stamp::new("recipe 2").short()
-        );
+        assert_eq!(Stamp("a".into()).short(), format!("{:08x}", 0xaf63_dc4c_u32 ^ 0x8601_ec8c));
+        assert_ne!(Stamp::new("recipe 1").short(), Stamp::new("recipe 2").short());
     }
 
     #[test]
@@ -74,12 +66,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let failure = Stamp::new("r")
-            .file(Path::new("/no/such/file"))
-            .unwrap_err();
-        assert!(
-            failure.to_string().starts_with("/no/such/file: "),
-            "{failure}"
-        );
+        let failure = Stamp::new("r").file(Path::new("/no/such/file")).unwrap_err();
+        assert!(failure.to_string().starts_with("/no/such/file: "), "{failure}");
     }
 }

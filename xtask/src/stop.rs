@@ -14,15 +14,12 @@ static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 pub fn listen() -> Outcome<()> {
     let asked = ASKED.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(asked))
-            .during(|| "cannot listen for signals")?;
+        signal_hook::flag::register(signal, Arc::clone(asked)).during(|| "cannot listen for signals")?;
     }
     Ok(())
 }
 
 /// Whether someone asked us to stop.
 pub fn asked() -> bool {
-    ASKED
-        .get()
-        .is_some_and(|asked| asked.load(Ordering::Relaxed))
+    ASKED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
 }

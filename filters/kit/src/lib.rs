@@ -1,1 +1,23 @@
-//! Placeholder replaced in the next commits.
+//! Pure building blocks of the Sluice filters.
+//!
+//! Everything here is data in, data out: no host calls, no clock, no globals. A filter implements [`Filter`] and
+//! [`Stream`]; the shell (inside a proxy-wasm host) or a native runner (tests, the `sluice` command) drives them.
+
+pub mod body;
+pub mod config;
+pub mod env;
+pub mod filter;
+pub mod flow;
+pub mod head;
+pub mod matching;
+pub mod metrics;
+pub mod rewrite;
+pub mod rule;
+
+pub use body::Body;
+pub use config::ConfigError;
+pub use env::{Env, FixedEnv};
+pub use filter::{Filter, Stream};
+pub use flow::{Flow, Reply};
+pub use head::{Head, InvalidHeader};
+pub use metrics::{CounterId, MetricTable};

@@ -19,37 +19,21 @@ enum Rights {
 pub fn install(packages: &[String]) -> Outcome<Result<(), String>> {
     let list = packages.join(" ");
     if !Path::new("/etc/debian_version").exists() || on_path("apt-get").is_none() {
-        return Ok(Err(
-            "this is no Debian-like system (no /etc/debian_version or no apt-get)".to_owned(),
-        ));
+        return Ok(Err("this is no Debian-like system (no /etc/debian_version or no apt-get)".to_owned()));
     }
     let rights = if rustix::process::geteuid().is_root() {
         Rights::Root
-    } else if on_path("sudo").is_some()
-        && process::succeeds(Command::new("sudo").args(["-n", "true"]))
-    {
+    } else if on_path("sudo").is_some() && process::succeeds(Command::new("sudo").args(["-n", "true"])) {
         Rights::Sudo
     } else {
-        return Ok(Err(format!(
-            "missing packages, and no right to install them; as root: apt-get install {list}"
-        )));
+        return Ok(Err(format!("missing packages, and no right to install them; as root: apt-get install {list}")));
     };
     let started = Instant::now();
     say(format_args!("installing Debian packages: {list}"));
-    process::run(apt_get(&rights).args(["-qq", "update"]))
-        .during(|| "updating the package lists")?;
+    process::run(apt_get(&rights).args(["-qq", "update"])).during(|| "updating the package lists")?;
     // --no-remove: rustc-web excludes Debian's own rustc and rustup packages; removing those is not ours to decide.
-    let options = [
-        "-qq",
-        "-y",
-        "--no-install-recommends",
-        "--no-remove",
-        "-o",
-        "Dpkg::Use-Pty=0",
-        "install",
-    ];
-    process::run(apt_get(&rights).args(options).args(packages))
-        .during(|| format!("installing {list}"))?;
+    let options = ["-qq", "-y", "--no-install-recommends", "--no-remove", "-o", "Dpkg::Use-Pty=0", "install"];
+    process::run(apt_get(&rights).args(options).args(packages)).during(|| format!("installing {list}"))?;
     say(format_args!("installed in {}", seconds(started.elapsed())));
     Ok(Ok(()))
 }
@@ -71,10 +55,7 @@ fn apt_get(rights: &Rights) -> Command {
 
 /// The version that apt would install, from the output of `apt-cache policy NAME`.
 pub fn candidate(policy: &str) -> Option<&str> {
-    let version = policy
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Candidate:"))?
-        .trim();
+    let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate:"))?.trim();
     (version != "(none)").then_some(version)
 }
 
@@ -86,10 +67,7 @@ mod tests {
     fn the_candidate_is_read_from_the_policy() {
         let policy = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1~deb12u2\n  Version table:\n";
         assert_eq!(candidate(policy), Some("1.96.0+dfsg1-1~deb12u2"));
-        assert_eq!(
-            candidate("x:\n  Installed: (none)\n  Candidate: (none)\n"),
-            None
-        );
+        assert_eq!(candidate("x:\n  Installed: (none)\n  Candidate: (none)\n"), None);
         assert_eq!(candidate(""), None);
     }
 }

@@ -31,10 +31,7 @@ pub fn lint_command(project: &Project, toolchain: &Toolchain) -> Outcome<Command
     let sysroot = process::answer(Command::new(rustc).args(["--print", "sysroot"]))
         .ok_or_else(|| Failure::new(format!("{} does not name its sysroot", rustc.display())))?;
     let mut command = project.command(&clippy);
-    command
-        .env("CARGO", project.cargo().get_program())
-        .env("RUSTC", rustc)
-        .env("SYSROOT", sysroot);
+    command.env("CARGO", project.cargo().get_program()).env("RUSTC", rustc).env("SYSROOT", sysroot);
     command.args(["clippy", "--target", TARGET]);
     Ok(command)
 }
@@ -42,19 +39,13 @@ pub fn lint_command(project: &Project, toolchain: &Toolchain) -> Outcome<Command
 /// A cargo-clippy whose driver was made from the same commit as the compiler.
 fn matching(rustc: &Path) -> Option<PathBuf> {
     let wanted = field(&verbose_version(rustc), "commit-hash")?;
-    let beside = std::fs::canonicalize(rustc)
-        .ok()
-        .and_then(|file| Some(file.parent()?.to_path_buf()));
-    beside
-        .into_iter()
-        .chain([PathBuf::from("/usr/bin")])
-        .find_map(|folder| {
-            let (cargo_clippy, driver) =
-                (folder.join("cargo-clippy"), folder.join("clippy-driver"));
-            if !is_program(&cargo_clippy) || !is_program(&driver) {
-                return None;
-            }
-            let version = process::answer(Command::new(driver).args(["--rustc", "-vV"]))?;
-            (field(&version, "commit-hash")? == wanted).then_some(cargo_clippy)
-        })
+    let beside = std::fs::canonicalize(rustc).ok().and_then(|file| Some(file.parent()?.to_path_buf()));
+    beside.into_iter().chain([PathBuf::from("/usr/bin")]).find_map(|folder| {
+        let (cargo_clippy, driver) = (folder.join("cargo-clippy"), folder.join("clippy-driver"));
+        if !is_program(&cargo_clippy) || !is_program(&driver) {
+            return None;
+        }
+        let version = process::answer(Command::new(driver).args(["--rustc", "-vV"]))?;
+        (field(&version, "commit-hash")? == wanted).then_some(cargo_clippy)
+    })
 }

@@ -40,10 +40,7 @@ impl Files {
 pub fn cached(project: &Project) -> Result<Toolchain, String> {
     match sysroot::up_to_date(project, &Files::new()) {
         Some(stamp) => Ok(toolchain(project, stamp)),
-        None => Err(format!(
-            "{}: no sysroot, or not of this compiler",
-            project.relative(&sysroot::place(project))
-        )),
+        None => Err(format!("{}: no sysroot, or not of this compiler", project.relative(&sysroot::place(project)))),
     }
 }
 
@@ -56,34 +53,22 @@ pub fn get(project: &Project) -> Outcome<Result<Toolchain, String>> {
     if let Err(why) = complete(project, &files)? {
         return Ok(Err(format!("Debian recipe: {why}")));
     }
-    let lld = linker(project, &files.rustc)
-        .ok_or_else(|| Failure::new("no lld, although it was installed"))?;
+    let lld = linker(project, &files.rustc).ok_or_else(|| Failure::new("no lld, although it was installed"))?;
     let stamp = sysroot::build(project, &files, &lld)?;
     Ok(Ok(toolchain(project, stamp)))
 }
 
 fn toolchain(project: &Project, stamp: crate::stamp::Stamp) -> Toolchain {
     let place = sysroot::place(project);
-    let origin = format!(
-        "Debian's rustc with the std in {}",
-        project.relative(&place)
-    );
-    Toolchain {
-        rustc: Some(place.join("bin/rustc")),
-        origin,
-        stamp,
-        debian: true,
-    }
+    let origin = format!("Debian's rustc with the std in {}", project.relative(&place));
+    Toolchain { rustc: Some(place.join("bin/rustc")), origin, stamp, debian: true }
 }
 
 /// Sees that the packages are there, and installs those that are missing.
 fn complete(project: &Project, files: &Files) -> Outcome<Result<(), String>> {
     let mut missing = Vec::new();
     let version = release(&files.rustc);
-    if version
-        .as_deref()
-        .is_none_or(|version| older(version, WANTED))
-    {
+    if version.as_deref().is_none_or(|version| older(version, WANTED)) {
         missing.push("rustc-web".to_owned());
     }
     if !files.library.join("vendor").is_dir() {
@@ -94,10 +79,7 @@ fn complete(project: &Project, files: &Files) -> Outcome<Result<(), String>> {
     }
     if !missing.is_empty() {
         if let Some(found) = version.filter(|version| older(version, WANTED)) {
-            crate::say::say(format_args!(
-                "{} is {found}; {WANTED} or later is needed",
-                files.rustc.display()
-            ));
+            crate::say::say(format_args!("{} is {found}; {WANTED} or later is needed", files.rustc.display()));
         }
         if let Err(why) = apt::install(&missing)? {
             return Ok(Err(why));
@@ -106,8 +88,7 @@ fn complete(project: &Project, files: &Files) -> Outcome<Result<(), String>> {
             Some(version) if !older(&version, WANTED) => {}
             Some(version) => {
                 let policy =
-                    process::answer(Command::new("apt-cache").args(["policy", "rustc-web"]))
-                        .unwrap_or_default();
+                    process::answer(Command::new("apt-cache").args(["policy", "rustc-web"])).unwrap_or_default();
                 let offered = apt::candidate(&policy).unwrap_or("nothing");
                 return Ok(Err(format!(
                     "{} is {version}, {WANTED} or later is needed; apt offers rustc-web {offered} (Debian's security archive has newer ones)",
@@ -129,26 +110,15 @@ fn complete(project: &Project, files: &Files) -> Outcome<Result<(), String>> {
 /// An lld: rustup's, or one of Debian's packages. They give the same output.
 fn linker(project: &Project, rustc: &Path) -> Option<PathBuf> {
     let host = field(&verbose_version(rustc), "host")?;
-    let beside =
-        process::answer(project.command("rustc").args(["--print", "sysroot"])).map(|sysroot| {
-            Path::new(&sysroot)
-                .join("lib/rustlib")
-                .join(host)
-                .join("bin/rust-lld")
-        });
-    let packaged = std::fs::read_dir("/usr/lib")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let beside = process::answer(project.command("rustc").args(["--print", "sysroot"]))
+        .map(|sysroot| Path::new(&sysroot).join("lib/rustlib").join(host).join("bin/rust-lld"));
+    let packaged = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     let mut packaged: Vec<_> = packaged
         .filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm-"))
         .map(|entry| entry.path().join("bin/lld"))
         .collect();
     packaged.sort();
-    beside
-        .into_iter()
-        .chain(packaged.into_iter().rev())
-        .find(|file| is_program(file))
+    beside.into_iter().chain(packaged.into_iter().rev()).find(|file| is_program(file))
 }
 
 /// The release of a compiler, `1.96.0`.
@@ -163,20 +133,14 @@ pub fn verbose_version(rustc: &Path) -> String {
 
 /// One line's value in the output of `rustc -vV`.
 pub fn field(version: &str, name: &str) -> Option<String> {
-    version
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-        .map(|value| value.trim().to_owned())
+    version.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(|value| value.trim().to_owned())
 }
 
 /// Whether a version is older than the wanted one, by its numbers (`1.95` counts as `1.95.0`).
 fn older(version: &str, wanted: &str) -> bool {
     let numbers = |text: &str| {
         let plain = text.split(['-', '+']).next().unwrap_or_default().to_owned();
-        let mut parts = plain
-            .split('.')
-            .map(|part| part.parse::<u32>().unwrap_or(0))
-            .collect::<Vec<_>>();
+        let mut parts = plain.split('.').map(|part| part.parse::<u32>().unwrap_or(0)).collect::<Vec<_>>();
         parts.resize(3, 0);
         parts
     };
@@ -197,10 +161,7 @@ mod tests {
 
     #[test]
     fn fields_of_the_verbose_version_are_found_by_name() {
-        assert_eq!(
-            field(VERBOSE, "host").as_deref(),
-            Some("x86_64-unknown-linux-gnu")
-        );
+        assert_eq!(field(VERBOSE, "host").as_deref(), Some("x86_64-unknown-linux-gnu"));
         assert_eq!(field(VERBOSE, "release").as_deref(), Some("1.96.0"));
         assert_eq!(field(VERBOSE, "LLVM version").as_deref(), Some("22.1.8"));
         assert_eq!(field(VERBOSE, "commit-date"), None);

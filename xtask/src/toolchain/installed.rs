@@ -22,12 +22,7 @@ pub fn std_of(project: &Project, rustc: &str) -> Outcome<Result<Stamp, String>> 
 
 /// The same for a folder of compiled libraries.
 fn std_in(folder: &Path) -> Outcome<Result<Stamp, String>> {
-    let mut files: Vec<_> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
+    let mut files: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     files.sort();
     let is_std = |file: &&std::path::PathBuf| {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -48,21 +43,12 @@ mod tests {
     #[test]
     fn a_folder_with_a_libstd_counts_and_others_do_not() {
         let dir = Scratch::new("libdir");
-        assert!(
-            std_in(&dir.path().join("absent"))
-                .unwrap()
-                .unwrap_err()
-                .starts_with("no libstd in ")
-        );
+        assert!(std_in(&dir.path().join("absent")).unwrap().unwrap_err().starts_with("no libstd in "));
         dir.write("libcore-0123.rlib", b"core");
         dir.write("libstd-0123.so", b"std");
         assert!(std_in(dir.path()).unwrap().is_err());
         dir.write("libstd-0123.rlib", b"std");
         let stamp = std_in(dir.path()).unwrap().unwrap();
-        assert!(
-            stamp.text().contains("libstd-0123.rlib 3 "),
-            "{}",
-            stamp.text()
-        );
+        assert!(stamp.text().contains("libstd-0123.rlib 3 "), "{}", stamp.text());
     }
 }

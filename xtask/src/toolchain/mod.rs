@@ -52,11 +52,7 @@ pub fn find(project: &Project) -> Outcome<Toolchain> {
 }
 
 /// One attempt: a toolchain, or the reason why this way has none here.
-fn try_one(
-    project: &Project,
-    settings: &Settings,
-    attempt: Attempt,
-) -> Outcome<Result<Toolchain, String>> {
+fn try_one(project: &Project, settings: &Settings, attempt: Attempt) -> Outcome<Result<Toolchain, String>> {
     match attempt {
         Attempt::Given => {
             let rustc = settings.rustc.clone().unwrap_or_default();
@@ -88,7 +84,8 @@ fn try_one(
             }
         }
         Attempt::RustupForbidden => {
-            Ok(Err("rustup target add: not tried, because RUSTUP_AUTO_INSTALL=0 says that rustup shall not download".to_owned()))
+            Ok(Err("rustup target add: not tried, because RUSTUP_AUTO_INSTALL=0 says that rustup shall not download"
+                .to_owned()))
         }
         Attempt::Debian => debian::get(project),
     }
@@ -102,10 +99,7 @@ fn nothing_found(tried: &[String]) -> String {
     }
     text.push_str("\nEither of these gets one:\n");
     text.push_str(&format!("  rustup target add {TARGET}\n"));
-    text.push_str(&format!(
-        "  apt-get install {}   (Debian 12 or later, as root)\n",
-        debian::PACKAGES.join(" ")
-    ));
+    text.push_str(&format!("  apt-get install {}   (Debian 12 or later, as root)\n", debian::PACKAGES.join(" ")));
     text.push_str("then run the same command again. docs/build.md has the details.");
     text
 }
@@ -116,21 +110,9 @@ mod tests {
 
     #[test]
     fn the_message_names_every_attempt_and_both_ways() {
-        let text = nothing_found(&[
-            "rustc: no std".to_owned(),
-            "rustup: not installed".to_owned(),
-        ]);
-        assert!(
-            text.contains("  - rustc: no std\n  - rustup: not installed\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("  rustup target add wasm32-wasip1\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("  apt-get install rustc-web rust-web-src wasi-libc "),
-            "{text}"
-        );
+        let text = nothing_found(&["rustc: no std".to_owned(), "rustup: not installed".to_owned()]);
+        assert!(text.contains("  - rustc: no std\n  - rustup: not installed\n"), "{text}");
+        assert!(text.contains("  rustup target add wasm32-wasip1\n"), "{text}");
+        assert!(text.contains("  apt-get install rustc-web rust-web-src wasi-libc "), "{text}");
     }
 }

@@ -58,35 +58,18 @@ impl Settings {
                 )));
             }
         };
-        Ok(Self {
-            way,
-            rustc: set("RUSTC"),
-            rustup_may_download: set("RUSTUP_AUTO_INSTALL").as_deref() != Some("0"),
-        })
+        Ok(Self { way, rustc: set("RUSTC"), rustup_may_download: set("RUSTUP_AUTO_INSTALL").as_deref() != Some("0") })
     }
 }
 
 /// What to try, first to last.
 pub fn attempts(settings: &Settings) -> Vec<Attempt> {
-    let own = if settings.rustc.is_some() {
-        Attempt::Given
-    } else {
-        Attempt::Installed
-    };
-    let rustup = if settings.rustup_may_download {
-        Attempt::RustupTarget
-    } else {
-        Attempt::RustupForbidden
-    };
+    let own = if settings.rustc.is_some() { Attempt::Given } else { Attempt::Installed };
+    let rustup = if settings.rustup_may_download { Attempt::RustupTarget } else { Attempt::RustupForbidden };
     match settings.way {
         // A compiler that the user names is the one to use: quietly taking another would hide a mistake.
         Way::Auto if settings.rustc.is_some() => vec![Attempt::Given],
-        Way::Auto => vec![
-            Attempt::Installed,
-            Attempt::CachedSysroot,
-            rustup,
-            Attempt::Debian,
-        ],
+        Way::Auto => vec![Attempt::Installed, Attempt::CachedSysroot, rustup, Attempt::Debian],
         Way::Installed => vec![own],
         Way::Rustup => vec![Attempt::Installed, rustup],
         Way::Debian => vec![Attempt::Debian],
@@ -98,12 +81,7 @@ mod tests {
     use super::*;
 
     fn order(variables: &[(&str, &str)]) -> Vec<Attempt> {
-        let get = |name: &str| {
-            variables
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        };
+        let get = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         attempts(&Settings::from_env(get).unwrap())
     }
 
@@ -112,31 +90,13 @@ mod tests {
         use Attempt::*;
         let auto = vec![Installed, CachedSysroot, RustupTarget, Debian];
         assert_eq!(order(&[]), auto);
-        assert_eq!(
-            order(&[("SLUICE_WASM_TOOLCHAIN", "auto"), ("RUSTC", "")]),
-            auto
-        );
+        assert_eq!(order(&[("SLUICE_WASM_TOOLCHAIN", "auto"), ("RUSTC", "")]), auto);
         assert_eq!(order(&[("RUSTUP_AUTO_INSTALL", "1")]), auto);
         assert_eq!(order(&[("RUSTC", "/x/rustc")]), [Given]);
-        assert_eq!(
-            order(&[
-                ("RUSTC", "/x/rustc"),
-                ("SLUICE_WASM_TOOLCHAIN", "installed")
-            ]),
-            [Given]
-        );
-        assert_eq!(
-            order(&[("RUSTC", "/x/rustc"), ("SLUICE_WASM_TOOLCHAIN", "debian")]),
-            [Debian]
-        );
-        assert_eq!(
-            order(&[("SLUICE_WASM_TOOLCHAIN", "installed")]),
-            [Installed]
-        );
-        assert_eq!(
-            order(&[("SLUICE_WASM_TOOLCHAIN", "rustup")]),
-            [Installed, RustupTarget]
-        );
+        assert_eq!(order(&[("RUSTC", "/x/rustc"), ("SLUICE_WASM_TOOLCHAIN", "installed")]), [Given]);
+        assert_eq!(order(&[("RUSTC", "/x/rustc"), ("SLUICE_WASM_TOOLCHAIN", "debian")]), [Debian]);
+        assert_eq!(order(&[("SLUICE_WASM_TOOLCHAIN", "installed")]), [Installed]);
+        assert_eq!(order(&[("SLUICE_WASM_TOOLCHAIN", "rustup")]), [Installed, RustupTarget]);
     }
 
     #[test]
@@ -150,13 +110,8 @@ mod tests {
 
     #[test]
     fn an_unknown_way_is_refused_by_name() {
-        let failure = Settings::from_env(|name| {
-            (name == "SLUICE_WASM_TOOLCHAIN").then(|| "debain".to_owned())
-        });
+        let failure = Settings::from_env(|name| (name == "SLUICE_WASM_TOOLCHAIN").then(|| "debain".to_owned()));
         let text = failure.unwrap_err().to_string();
-        assert_eq!(
-            text,
-            "SLUICE_WASM_TOOLCHAIN is `debain`; it can be auto, installed, rustup or debian"
-        );
+        assert_eq!(text, "SLUICE_WASM_TOOLCHAIN is `debain`; it can be auto, installed, rustup or debian");
     }
 }

@@ -21,8 +21,7 @@ const MANIFEST: &str = "[package]\nname = \"only-std\"\nversion = \"0.0.0\"\nedi
     [profile.release]\ncodegen-units = 1\n\n[workspace]\n";
 
 /// Puts the sysroot in front of the compiler's arguments; finds it from its own place, so the folder may move.
-const WRAPPER: &str =
-    "#!/bin/sh\nexec RUSTC --sysroot \"$(cd \"$(dirname \"$0\")/..\" && pwd)\" \"$@\"\n";
+const WRAPPER: &str = "#!/bin/sh\nexec RUSTC --sysroot \"$(cd \"$(dirname \"$0\")/..\" && pwd)\" \"$@\"\n";
 
 /// Where the sysroot is kept.
 pub fn place(project: &Project) -> PathBuf {
@@ -41,10 +40,7 @@ pub fn up_to_date(project: &Project, files: &Files) -> Option<Stamp> {
 
 /// What the sysroot is made from.
 fn stamp(files: &Files) -> Outcome<Stamp> {
-    Stamp::new(RECIPE)
-        .file(&files.rustc)?
-        .file(&files.library.join("std/Cargo.toml"))?
-        .file(&files.libc.join("libc.a"))
+    Stamp::new(RECIPE).file(&files.rustc)?.file(&files.library.join("std/Cargo.toml"))?.file(&files.libc.join("libc.a"))
 }
 
 /// Makes the sysroot. It appears in its place complete or not at all.
@@ -52,17 +48,13 @@ pub fn build(project: &Project, files: &Files, lld: &Path) -> Outcome<Stamp> {
     let place = place(project);
     fs::create_dir_all(&project.cache).during(|| project.cache.display())?;
     // Two commands at the same time build it once.
-    let lock =
-        fs::File::create(project.cache.join("wasm-sysroot.lock")).during(|| "wasm-sysroot.lock")?;
+    let lock = fs::File::create(project.cache.join("wasm-sysroot.lock")).during(|| "wasm-sysroot.lock")?;
     lock.lock().during(|| "wasm-sysroot.lock")?;
     if let Some(stamp) = up_to_date(project, files) {
         return Ok(stamp);
     }
     let started = Instant::now();
-    say(format_args!(
-        "building the std for {TARGET} once, into {} (about a minute)",
-        project.relative(&place)
-    ));
+    say(format_args!("building the std for {TARGET} once, into {} (about a minute)", project.relative(&place)));
     let work = project.cache.join("wasm-sysroot.work");
     remove(&work)?;
     let libraries = compile(project, files, &work.join("only-std"))?;
@@ -85,8 +77,7 @@ fn compile(project: &Project, files: &Files, package: &Path) -> Outcome<PathBuf>
     fs::write(package.join("Cargo.toml"), MANIFEST).during(|| "Cargo.toml")?;
     fs::write(package.join("src/lib.rs"), "").during(|| "lib.rs")?;
     // The std's own dependencies are in the source package; nothing is fetched.
-    let vendor =
-        fs::canonicalize(files.library.join("vendor")).during(|| "the std's dependencies")?;
+    let vendor = fs::canonicalize(files.library.join("vendor")).during(|| "the std's dependencies")?;
     let mut cargo = project.cargo();
     cargo.current_dir(package);
     for unwanted in [
@@ -107,45 +98,25 @@ fn compile(project: &Project, files: &Files, package: &Path) -> Outcome<PathBuf>
         // Without bitcode in the std, the filters could not be built with LTO.
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
-            format!(
-                "-Cembed-bitcode=yes\x1f--remap-path-prefix={}=/only-std",
-                package.display()
-            ),
+            format!("-Cembed-bitcode=yes\x1f--remap-path-prefix={}=/only-std", package.display()),
         )
-        .args([
-            "build",
-            "--release",
-            "--target",
-            TARGET,
-            "-Zbuild-std=std,panic_abort",
-        ])
+        .args(["build", "--release", "--target", TARGET, "-Zbuild-std=std,panic_abort"])
         .args(["--config", "source.crates-io.replace-with=\"std-vendor\""])
-        .args([
-            "--config",
-            &format!("source.std-vendor.directory=\"{}\"", vendor.display()),
-        ]);
-    process::run(&mut cargo)
-        .during(|| format!("building the std with {}", files.rustc.display()))?;
+        .args(["--config", &format!("source.std-vendor.directory=\"{}\"", vendor.display())]);
+    process::run(&mut cargo).during(|| format!("building the std with {}", files.rustc.display()))?;
     Ok(package.join("target").join(TARGET).join("release/deps"))
 }
 
 /// Arranges libraries, libc, linker and compiler as a sysroot.
 fn lay_out(files: &Files, lld: &Path, libraries: &Path, sysroot: &Path) -> Outcome<()> {
-    let host = field(&verbose_version(&files.rustc), "host")
-        .ok_or_else(|| Failure::new("rustc does not name its host"))?;
+    let host =
+        field(&verbose_version(&files.rustc), "host").ok_or_else(|| Failure::new("rustc does not name its host"))?;
     let target = sysroot.join("lib/rustlib").join(TARGET).join("lib");
     let of_host = sysroot.join("lib/rustlib").join(&host);
-    for folder in [
-        &target.join("self-contained"),
-        &of_host.join("bin"),
-        &sysroot.join("bin"),
-    ] {
+    for folder in [&target.join("self-contained"), &of_host.join("bin"), &sysroot.join("bin")] {
         fs::create_dir_all(folder).during(|| folder.display())?;
     }
-    for entry in fs::read_dir(libraries)
-        .during(|| libraries.display())?
-        .flatten()
-    {
+    for entry in fs::read_dir(libraries).during(|| libraries.display())?.flatten() {
         let name = entry.file_name();
         let text = name.to_string_lossy();
         if text.ends_with(".rlib") && !text.starts_with("libonly_std") {
@@ -154,31 +125,22 @@ fn lay_out(files: &Files, lld: &Path, libraries: &Path, sysroot: &Path) -> Outco
     }
     // In this folder rustc looks for them by itself; no link arguments are needed.
     for name in ["crt1-command.o", "crt1-reactor.o", "libc.a"] {
-        fs::copy(
-            files.libc.join(name),
-            target.join("self-contained").join(name),
-        )
-        .during(|| name)?;
+        fs::copy(files.libc.join(name), target.join("self-contained").join(name)).during(|| name)?;
     }
     // The same compiler also builds procedural macros and build scripts, for which it needs the host's std.
     let host_std = Path::new("/usr/lib/rustlib").join(&host).join("lib");
     symlink(&host_std, of_host.join("lib")).during(|| host_std.display().to_string())?;
     symlink(lld, of_host.join("bin/rust-lld")).during(|| lld.display().to_string())?;
     let rustc = sysroot.join("bin/rustc");
-    fs::write(
-        &rustc,
-        WRAPPER.replace("RUSTC", &files.rustc.display().to_string()),
-    )
-    .during(|| rustc.display())?;
+    fs::write(&rustc, WRAPPER.replace("RUSTC", &files.rustc.display().to_string())).during(|| rustc.display())?;
     fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755)).during(|| rustc.display())
 }
 
 fn remove(folder: &Path) -> Outcome<()> {
     match fs::remove_dir_all(folder) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(format!(
-            "cannot remove {}: {cause}",
-            folder.display()
-        ))),
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::new(format!("cannot remove {}: {cause}", folder.display())))
+        }
         _ => Ok(()),
     }
 }

@@ -20,9 +20,7 @@ pub fn update(from: &Path, to: &Path) -> Outcome<Change> {
     if fs::read(to).is_ok_and(|old| old == fresh) {
         return Ok(Change::None);
     }
-    let folder = to
-        .parent()
-        .ok_or_else(|| Failure::new("a module needs a folder"))?;
+    let folder = to.parent().ok_or_else(|| Failure::new("a module needs a folder"))?;
     fs::create_dir_all(folder).during(|| folder.display())?;
     // Written beside it and renamed: nobody ever reads half a file.
     let partial = to.with_extension(format!("wasm.{}", std::process::id()));

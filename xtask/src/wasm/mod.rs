@@ -40,18 +40,10 @@ pub fn build(project: &Project) -> Outcome<Toolchain> {
         let to = project.root.join(&package.output);
         if let Change::Updated(size) = dist::update(&built.join(&package.artifact), &to)? {
             changed += 1;
-            say(format_args!(
-                "{} ({})",
-                package.output.display(),
-                bytes(size)
-            ));
+            say(format_args!("{} ({})", package.output.display(), bytes(size)));
         }
     }
-    say(format_args!(
-        "{} modules, {changed} changed, in {}",
-        packages.len(),
-        seconds(started.elapsed())
-    ));
+    say(format_args!("{} modules, {changed} changed, in {}", packages.len(), seconds(started.elapsed())));
     Ok(toolchain)
 }
 
@@ -82,9 +74,7 @@ pub fn sizes(project: &Project) -> Outcome<()> {
 fn found(project: &Project) -> Outcome<Vec<Package>> {
     let packages = packages::find(&project.root)?;
     if packages.is_empty() {
-        return Err(Failure::new(
-            "no package in filters/*/wasm or host-test/guests/*",
-        ));
+        return Err(Failure::new("no package in filters/*/wasm or host-test/guests/*"));
     }
     Ok(packages)
 }
@@ -108,7 +98,5 @@ fn prepare(project: &Project, toolchain: &Toolchain, command: &mut Command) {
     let target = target_dir(project, toolchain);
     let mut flags = vec![format!("--remap-path-prefix={}=/target", target.display())];
     flags.extend(cargo_home().map(|home| format!("--remap-path-prefix={}=/cargo", home.display())));
-    command
-        .env("CARGO_TARGET_DIR", target)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    command.env("CARGO_TARGET_DIR", target).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
 }

@@ -23,22 +23,14 @@ pub fn find(root: &Path) -> Outcome<Vec<Package>> {
         if let Some((name, artifact)) = manifest(&folder.join("wasm/Cargo.toml"))? {
             let stem = name.strip_suffix("-wasm").unwrap_or(&name);
             let output = Path::new("dist").join(format!("{stem}.wasm"));
-            found.push(Package {
-                name,
-                artifact,
-                output,
-            });
+            found.push(Package { name, artifact, output });
         }
     }
     for folder in folders(&root.join("host-test/guests")) {
         if let Some((name, artifact)) = manifest(&folder.join("Cargo.toml"))? {
             let stem = folder.file_name().unwrap_or_default().to_string_lossy();
             let output = Path::new("dist/guests").join(format!("{stem}.wasm"));
-            found.push(Package {
-                name,
-                artifact,
-                output,
-            });
+            found.push(Package { name, artifact, output });
         }
     }
     Ok(found)
@@ -46,10 +38,7 @@ pub fn find(root: &Path) -> Outcome<Vec<Package>> {
 
 fn folders(parent: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    let mut folders: Vec<_> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect();
+    let mut folders: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
 }
@@ -76,12 +65,7 @@ fn value(text: &str, table: &str, key: &str) -> Option<String> {
             && let Some((name, value)) = line.split_once('=')
             && name.trim() == key
         {
-            return value
-                .trim()
-                .strip_prefix('"')?
-                .split('"')
-                .next()
-                .map(str::to_owned);
+            return value.trim().strip_prefix('"')?.split('"').next().map(str::to_owned);
         }
     }
     None
@@ -95,22 +79,13 @@ mod tests {
     #[test]
     fn leaves_and_guests_are_found_by_folder() {
         let dir = Scratch::new("packages");
-        dir.write(
-            "filters/kit/Cargo.toml",
-            b"[package]\nname = \"filter-kit\"\n",
-        );
-        dir.write(
-            "filters/suite/wasm/Cargo.toml",
-            b"[package]\nname = \"suite-wasm\"\n[lib]\nname = \"the_suite\"\n",
-        );
+        dir.write("filters/kit/Cargo.toml", b"[package]\nname = \"filter-kit\"\n");
+        dir.write("filters/suite/wasm/Cargo.toml", b"[package]\nname = \"suite-wasm\"\n[lib]\nname = \"the_suite\"\n");
         dir.write(
             "filters/header-router/wasm/Cargo.toml",
             b"[dependencies]\nname = \"no\"\n[package] # ours\ndescription = \"x\"\nname = \"header-router-wasm\" # y\n",
         );
-        dir.write(
-            "host-test/guests/probe/Cargo.toml",
-            b"[package]\nname = \"guest-probe\"\n",
-        );
+        dir.write("host-test/guests/probe/Cargo.toml", b"[package]\nname = \"guest-probe\"\n");
         dir.write("host-test/guests/README.md", b"not a package");
         let package = |name: &str, artifact: &str, output: &str| Package {
             name: name.into(),
@@ -120,11 +95,7 @@ mod tests {
         assert_eq!(
             find(dir.path()).unwrap(),
             [
-                package(
-                    "header-router-wasm",
-                    "header_router_wasm.wasm",
-                    "dist/header-router.wasm"
-                ),
+                package("header-router-wasm", "header_router_wasm.wasm", "dist/header-router.wasm"),
                 package("suite-wasm", "the_suite.wasm", "dist/suite.wasm"),
                 package("guest-probe", "guest_probe.wasm", "dist/guests/probe.wasm"),
             ]

@@ -1,1 +1,4 @@
-//! The module's entry points.
+//! The suite filter's entry points.
+#![cfg(target_arch = "wasm32")]
+
+filter_shell::main!(suite::Suite);

@@ -1,0 +1,197 @@
+//! Configuration errors with the place they are about.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt;
+
+/// The first thing that is wrong in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Path of the value, as in `rules[3].match.path.regex`; empty for the whole document.
+    pub at: String,
+    /// One sentence in lower case: what was expected, what stood there, the nearest valid name.
+    pub why: String,
+}
+
+impl ConfigError {
+    /// An error about the value at `at`.
+    pub fn new(at: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { at: at.into(), why: why.into() }
+    }
+
+    /// The same error, one level up: `outer` is put before the path.
+    #[must_use]
+    pub fn within(mut self, outer: &str) -> Self {
+        self.at = join(outer, &self.at);
+        self
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.at.is_empty() { f.write_str(&self.why) } else { write!(f, "{}: {}", self.at, self.why) }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads a configuration type from JSON.
+///
+/// # Errors
+/// Syntax errors with line and column; everything else with the path of the value.
+pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConfigError> {
+    let mut source = serde_json::Deserializer::from_slice(json);
+    let read = serde_path_to_error::deserialize(&mut source).map_err(|error| explain(json, &error))?;
+    source.end().map_err(|error| ConfigError::new("", format!("not valid JSON: {error}")))?;
+    Ok(read)
+}
+
+fn join(outer: &str, inner: &str) -> String {
+    match (outer.is_empty(), inner.is_empty()) {
+        (true, _) => inner.to_owned(),
+        (_, true) => outer.to_owned(),
+        _ if inner.starts_with('[') => format!("{outer}{inner}"),
+        _ => format!("{outer}.{inner}"),
+    }
+}
+
+/// Turns serde's words into ours: the place first, then what is expected there.
+fn explain(json: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> ConfigError {
+    let inner = error.inner();
+    if inner.is_syntax() || inner.is_eof() {
+        return ConfigError::new("", format!("not valid JSON: {inner}"));
+    }
+    let path = error.path().to_string();
+    let at = if path == "." { String::new() } else { path };
+    let text = inner.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(before, _)| before);
+    if let Some(rest) = text.strip_prefix("unknown field ") {
+        let (name, expected) = rest.split_once(", ").unwrap_or((rest, ""));
+        let name = name.trim_matches('`');
+        let at = if at == name || at.ends_with(&format!(".{name}")) { at } else { join(&at, name) };
+        return ConfigError::new(at, format!("unknown field; {}", suggest(name, expected)));
+    }
+    if let Some(rest) = text.strip_prefix("unknown variant ") {
+        let (name, expected) = rest.split_once(", ").unwrap_or((rest, ""));
+        let name = name.trim_matches('`');
+        // `{"prefx": ..}` is to its author an unknown field, not an unknown variant
+        return if is_key(json, &at, name) {
+            ConfigError::new(join(&at, name), format!("unknown field; {}", suggest(name, expected)))
+        } else {
+            ConfigError::new(at, format!("unknown value \"{name}\"; {}", suggest(name, expected)))
+        };
+    }
+    if let Some(rest) = text.strip_prefix("missing field ") {
+        return ConfigError::new(at, format!("missing field \"{}\"", rest.trim_matches('`')));
+    }
+    if let Some(rest) = text.strip_prefix("duplicate field ") {
+        return ConfigError::new(join(&at, rest.trim_matches('`')), "field stands twice");
+    }
+    for prefix in ["invalid type: ", "invalid value: "] {
+        if let Some((found, expected)) = text.strip_prefix(prefix).and_then(|rest| rest.rsplit_once(", expected ")) {
+            return ConfigError::new(at, format!("expected {expected}, found {found}"));
+        }
+    }
+    ConfigError::new(at, text)
+}
+
+/// The nearest of the names in serde's list, or all of them.
+fn suggest(name: &str, expected: &str) -> String {
+    let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    nearest(name, &names).map_or_else(
+        || match names.as_slice() {
+            [] => "no fields are expected here".to_owned(),
+            [only] => format!("expected \"{only}\""),
+            _ => format!("expected one of \"{}\"", names.join("\", \"")),
+        },
+        |near| format!("did you mean \"{near}\"?"),
+    )
+}
+
+/// The name that is most likely meant by `name`, if one is near enough.
+pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    let close = |candidate: &&'a str| {
+        let distance = strsim::damerau_levenshtein(name, candidate);
+        (distance, distance * 3 <= candidate.len().max(name.len()))
+    };
+    names.iter().filter(|n| close(n).1).min_by_key(|n| close(n).0).copied()
+}
+
+/// Whether an object stands at `at` and has this key.
+fn is_key(json: &[u8], at: &str, key: &str) -> bool {
+    let Ok(document) = serde_json::from_slice::<Value>(json) else {
+        return false;
+    };
+    let mut value = Some(&document);
+    for part in at.split(['.', '[']).filter(|part| !part.is_empty()) {
+        value = match part.strip_suffix(']').and_then(|index| index.parse::<usize>().ok()) {
+            Some(index) => value.and_then(|value| value.get(index)),
+            None => value.and_then(|value| value.get(part)),
+        };
+    }
+    value.is_some_and(|value| value.get(key).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "snake_case")]
+    #[allow(dead_code)]
+    struct Outer {
+        rules: Vec<Rule>,
+        #[serde(default)]
+        port: u16,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "snake_case")]
+    #[allow(dead_code)]
+    struct Rule {
+        name: String,
+        path: Option<Path>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "snake_case")]
+    #[allow(dead_code)]
+    enum Path {
+        Prefix(String),
+        Exact(String),
+    }
+
+    #[test]
+    fn every_error_names_the_place_and_what_is_expected() {
+        for (json, expected) in [
+            (r#"{"rules":[{"name":"a","pth":{}}]}"#, r#"rules[0].pth: unknown field; did you mean "path"?"#),
+            (r#"{"rules":[],"zzzzzz":1}"#, r#"zzzzzz: unknown field; expected one of "rules", "port""#),
+            (
+                r#"{"rules":[{"name":"a","path":{"prefx":"/"}}]}"#,
+                r#"rules[0].path.prefx: unknown field; did you mean "prefix"?"#,
+            ),
+            (
+                r#"{"rules":[{"name":"a","path":"exakt"}]}"#,
+                r#"rules[0].path: unknown value "exakt"; did you mean "exact"?"#,
+            ),
+            (r#"{"rules":[{}]}"#, r#"rules[0]: missing field "name""#),
+            (r#"{"rules":[{"name":7}]}"#, "rules[0].name: expected a string, found integer `7`"),
+            (r#"{"rules":[],"port":70000}"#, "port: expected u16, found integer `70000`"),
+            (r#"{"rules":[],"rules":[]}"#, "rules: field stands twice"),
+            (r#"{"rules":{}}"#, "rules: expected a sequence, found map"),
+            (r#"{"rules":[}"#, "not valid JSON: expected value at line 1 column 11"),
+            ("", "not valid JSON: EOF while parsing a value at line 1 column 0"),
+            ("{\"rules\":[]} x", "not valid JSON: trailing characters at line 1 column 14"),
+        ] {
+            assert_eq!(parse::<Outer>(json.as_bytes()).unwrap_err().to_string(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn paths_join_with_a_dot_or_an_index() {
+        let error = ConfigError::new("[1].name", "x").within("rules").within("");
+        assert_eq!(error.to_string(), "rules[1].name: x");
+        assert_eq!(ConfigError::new("", "x").within("rules").to_string(), "rules: x");
+    }
+}

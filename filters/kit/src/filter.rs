@@ -1,0 +1,48 @@
+//! The seam between a filter and whatever drives it.
+
+use crate::{Body, ConfigError, Env, Flow, Head, MetricTable};
+
+/// A configured filter. Making a stream is cheap: compiled configuration is shared.
+pub trait Filter: Sized + 'static {
+    /// The state of one HTTP exchange.
+    type Stream: Stream;
+
+    /// Checks and compiles a JSON configuration.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its path.
+    fn from_config(json: &[u8]) -> Result<Self, ConfigError>;
+
+    /// The counters that this filter steps.
+    fn metrics(&self) -> &MetricTable;
+
+    /// State for one exchange.
+    fn stream(&self) -> Self::Stream;
+}
+
+/// One HTTP exchange as a filter sees it. Each callback runs at most once.
+pub trait Stream {
+    /// The request head arrived. Edits to `head` are written back after the callback.
+    fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        let _ = (head, env);
+        Flow::Continue
+    }
+
+    /// The whole request body, after [`Flow::Buffer`] from [`Stream::on_request_head`].
+    fn on_request_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
+        let _ = (body, env);
+        Flow::Continue
+    }
+
+    /// The response head arrived, from an upstream or from a reply of a filter closer to it.
+    fn on_response_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        let _ = (head, env);
+        Flow::Continue
+    }
+
+    /// The whole response body, after [`Flow::Buffer`] from [`Stream::on_response_head`].
+    fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
+        let _ = (body, env);
+        Flow::Continue
+    }
+}

@@ -1,0 +1,69 @@
+//! Counters, declared at configure time so that their number is bounded by the configuration.
+
+/// A counter of one filter; an index into its [`MetricTable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CounterId(pub u32);
+
+/// The counters that a filter may step. The shell defines them at the host once per configuration.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct MetricTable {
+    names: Vec<String>,
+}
+
+impl MetricTable {
+    /// Declares a counter; the same name again yields the same id.
+    ///
+    /// Labels are written into the name as `.label.value` before the last part, the form that Envoy's
+    /// `stats_config.stats_tags` can turn into Prometheus labels:
+    /// `sluice_router.rule.beta.decisions_total` becomes `sluice_router_decisions_total{rule="beta"}`.
+    pub fn counter(&mut self, prefix: &str, labels: &[(&str, &str)], what: &str) -> CounterId {
+        let mut name = String::from(prefix);
+        for (label, value) in labels {
+            name.push('.');
+            name.push_str(label);
+            name.push('.');
+            if value.is_empty() {
+                name.push('-');
+            }
+            name.extend(value.chars().map(label_char));
+        }
+        name.push('.');
+        name.push_str(what);
+        let index = self.names.iter().position(|known| *known == name).unwrap_or_else(|| {
+            self.names.push(name);
+            self.names.len() - 1
+        });
+        CounterId(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// All names, in the order of their ids.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Appends another table and returns what to add to its ids.
+    pub fn append(&mut self, other: &MetricTable) -> u32 {
+        let offset = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.names.extend_from_slice(&other.names);
+        offset
+    }
+}
+
+/// Label values must not hold the separator of the encoding, nor what a stats sink may trip over.
+fn label_char(c: char) -> char {
+    if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_stand_before_the_last_part_and_hold_no_separator() {
+        let mut table = MetricTable::default();
+        let id = table.counter("sluice_router", &[("rule", "a.b"), ("target", "")], "decisions_total");
+        assert_eq!(id, CounterId(0));
+        assert_eq!(table.names(), ["sluice_router.rule.a_b.target.-.decisions_total"]);
+        assert_eq!(table.counter("sluice_router", &[("rule", "a.b"), ("target", "")], "decisions_total"), id);
+    }
+}

@@ -1,0 +1,59 @@
+//! Host calls in the filters' terms.
+
+use crate::raw::{self, Buffer, Level, Map, Status, StreamSide};
+use filter_kit::head::Edit;
+use filter_kit::{Head, Reply};
+
+/// Reads a head.
+pub(crate) fn head(map: Map) -> Result<Head, Status> {
+    // a host that encodes wrongly is treated as one that has no such map
+    Head::from_map_bytes(raw::map_bytes(map)?).map_err(|_| Status(2))
+}
+
+/// Writes back what changed.
+pub(crate) fn write(map: Map, head: &Head) -> Result<(), Status> {
+    head.edits().try_for_each(|edit| match edit {
+        Edit::Set(name, value) => raw::set_header(map, name, value),
+        Edit::Add(name, value) => raw::add_header(map, name, value),
+        Edit::Remove(name) => raw::remove_header(map, name),
+    })
+}
+
+/// Answers the client.
+pub(crate) fn reply(reply: &Reply) -> Result<(), Status> {
+    let headers = encode(&reply.headers);
+    raw::reply(reply.status, reply.details, &reply.body, &headers, reply.grpc_status.unwrap_or(-1))
+}
+
+/// The ABI's encoding of a map.
+fn encode(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let number = |bytes: &mut Vec<u8>, len: usize| bytes.extend(u32::try_from(len).unwrap_or(0).to_le_bytes());
+    number(&mut bytes, fields.len());
+    for (name, value) in fields {
+        number(&mut bytes, name.len());
+        number(&mut bytes, value.len());
+    }
+    for (name, value) in fields {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(value);
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// The configuration of the plugin that is being configured.
+pub(crate) fn configuration() -> Result<Vec<u8>, Status> {
+    raw::buffer_bytes(Buffer::PluginConfiguration, usize::MAX)
+}
+
+/// An error in the host's log, the one level that every host prints.
+pub(crate) fn log_error(text: &str) {
+    raw::log(Level::Error, text);
+}
+
+/// Drops the connection to the client; what has been sent of the response stays cut off.
+pub(crate) fn reset_response() -> Result<(), Status> {
+    raw::reset(StreamSide::Response)
+}

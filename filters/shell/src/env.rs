@@ -1,0 +1,43 @@
+//! The world as filters see it, on host calls.
+
+use crate::{call, raw};
+use filter_kit::{CounterId, Env, MetricTable};
+use std::cell::Cell;
+
+/// Counters and random numbers of one configuration.
+pub(crate) struct HostEnv {
+    /// Host ids, in the order of the filter's table.
+    counters: Vec<Option<u32>>,
+    random: Cell<u64>,
+}
+
+impl HostEnv {
+    /// Defines the counters at the host. One that the host refuses is told once in its log and not counted.
+    pub(crate) fn new(metrics: &MetricTable) -> Self {
+        let define = |name: &String| {
+            let id = raw::define_counter(name);
+            id.inspect_err(|status| call::log_error(&format!("metric {name}: refused with status {}", status.0))).ok()
+        };
+        Self { counters: metrics.names().iter().map(define).collect(), random: Cell::new(raw::random()) }
+    }
+}
+
+impl Env for HostEnv {
+    /// SplitMix64 (Steele, Lea, Flood 2014) from a seed of the host: a draw costs no crossing.
+    fn random(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn count(&self, counter: CounterId, step: u64) {
+        let index = usize::try_from(counter.0).unwrap_or(usize::MAX);
+        let (Some(Some(id)), Ok(step)) = (self.counters.get(index), i64::try_from(step)) else { return };
+        if step > 0 {
+            // nobody to tell: a counter that the host has lost must not cost the request
+            let _ = raw::increment(*id, step);
+        }
+    }
+}

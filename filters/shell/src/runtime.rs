@@ -1,0 +1,148 @@
+//! All contexts of one module: roots with their configured filter, and exchanges.
+
+use crate::call;
+use crate::env::HostEnv;
+use crate::exchange::Exchange;
+use crate::raw::Status;
+use filter_kit::{Filter, Reply};
+use std::collections::HashMap;
+
+/// What a callback returns to the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Action {
+    /// Go on.
+    Continue = 0,
+    /// Wait; in a body callback, buffer.
+    Pause = 1,
+}
+
+/// The state of a module. A host may configure several roots in one VM, and a new one beside an old one on a reload.
+pub struct Runtime<F: Filter> {
+    /// Whether exchanges live on after the request head.
+    lasting: bool,
+    roots: Vec<Root<F>>,
+    /// Exchanges that outlive a callback, and the roots of exchanges where there are several.
+    exchanges: HashMap<u32, Slot<F>>,
+}
+
+struct Root<F: Filter> {
+    id: u32,
+    configured: Option<(F, HostEnv)>,
+}
+
+struct Slot<F: Filter> {
+    root: u32,
+    exchange: Option<Exchange<F::Stream>>,
+}
+
+impl<F: Filter> Runtime<F> {
+    /// `lasting` says that callbacks beyond the request head are exported.
+    pub fn new(lasting: bool) -> Self {
+        Self { lasting, roots: Vec::new(), exchanges: HashMap::new() }
+    }
+
+    /// A new root (`parent` 0) or exchange.
+    pub fn create(&mut self, id: u32, parent: u32) {
+        if parent == 0 {
+            self.roots.push(Root { id, configured: None });
+        } else if self.lasting || self.roots.len() > 1 {
+            self.exchanges.insert(id, Slot { root: parent, exchange: None });
+        }
+    }
+
+    /// Reads the configuration of a root; `false` refuses it.
+    pub fn configure(&mut self, id: u32) -> bool {
+        let json = match call::configuration() {
+            Ok(json) => json,
+            Err(status) => {
+                call::log_error(&format!("no configuration: status {}", status.0));
+                return false;
+            }
+        };
+        match F::from_config(&json) {
+            Ok(filter) => {
+                let env = HostEnv::new(filter.metrics());
+                if let Some(root) = self.roots.iter_mut().find(|root| root.id == id) {
+                    root.configured = Some((filter, env));
+                }
+                true
+            }
+            Err(error) => {
+                call::log_error(&format!("configuration refused: {error}"));
+                false
+            }
+        }
+    }
+
+    /// A context is gone.
+    pub fn delete(&mut self, id: u32) {
+        if self.exchanges.remove(&id).is_none() && self.roots.len() > 1 {
+            self.roots.retain(|root| root.id != id);
+        }
+    }
+
+    /// The request head.
+    pub fn request_head(&mut self, id: u32, end: bool) -> Action {
+        let slot = self.exchanges.get_mut(&id);
+        let root = match &slot {
+            Some(slot) => self.roots.iter().find(|root| root.id == slot.root),
+            None => self.roots.first(),
+        };
+        let Some((filter, env)) = root.and_then(|root| root.configured.as_ref()) else { return Action::Continue };
+        let mut exchange = Exchange::new(filter.stream());
+        let action = settled(exchange.request_head(end, env));
+        if let Some(slot) = slot.filter(|_| self.lasting) {
+            slot.exchange = Some(exchange);
+        }
+        action
+    }
+
+    /// A piece of the request body, or what has been buffered of it.
+    pub fn request_body(&mut self, id: u32, size: usize, end: bool) -> Action {
+        self.on(id, |exchange, env| exchange.request_body(size, end, env))
+    }
+
+    /// The request's trailers.
+    pub fn request_trailers(&mut self, id: u32) -> Action {
+        self.on(id, |exchange, env| exchange.whole_request(env))
+    }
+
+    /// The response head. Also for a reply of a filter before the request reached this one: then there is no exchange
+    /// yet.
+    pub fn response_head(&mut self, id: u32, end: bool) -> Action {
+        self.on(id, |exchange, env| exchange.response_head(end, env))
+    }
+
+    /// A piece of the response body, or what has been buffered of it.
+    pub fn response_body(&mut self, id: u32, size: usize, end: bool) -> Action {
+        self.on(id, |exchange, env| exchange.response_body(size, end, env))
+    }
+
+    /// The response's trailers.
+    pub fn response_trailers(&mut self, id: u32) -> Action {
+        self.on(id, |exchange, env| exchange.whole_response(env))
+    }
+
+    fn on(
+        &mut self,
+        id: u32,
+        call: impl FnOnce(&mut Exchange<F::Stream>, &HostEnv) -> Result<Action, Status>,
+    ) -> Action {
+        let Some(slot) = self.exchanges.get_mut(&id) else { return Action::Continue };
+        let root = self.roots.iter().find(|root| root.id == slot.root);
+        let configured = root.and_then(|root| root.configured.as_ref());
+        let (Some(exchange), Some((_, env))) = (&mut slot.exchange, configured) else { return Action::Continue };
+        settled(call(exchange, env))
+    }
+}
+
+/// A host call that must not fail has failed: the exchange ends with 500, and nothing half-edited goes on.
+fn settled(outcome: Result<Action, Status>) -> Action {
+    outcome.unwrap_or_else(|Status(status)| {
+        call::log_error(&format!("host call refused with status {status}"));
+        // if even this is refused, the pause keeps the exchange from going on
+        let _ = call::reply(&Reply::status(500, "sluice_host_call_refused"));
+        Action::Pause
+    })
+}

@@ -1,0 +1,72 @@
+//! The filters that a suite can hold.
+
+use crate::FilterConfig;
+use filter_kit::{Body, ConfigError, Env, Filter, Flow, Head, MetricTable, Stream};
+use header_router::{HeaderRouter, HeaderRouterStream};
+use prefix_rewrite::{PrefixRewrite, PrefixRewriteStream};
+
+#[derive(Debug)]
+pub(crate) enum AnyFilter {
+    HeaderRouter(HeaderRouter),
+    PrefixRewrite(PrefixRewrite),
+}
+
+#[derive(Debug)]
+pub(crate) enum AnyStream {
+    HeaderRouter(HeaderRouterStream),
+    PrefixRewrite(PrefixRewriteStream),
+}
+
+impl AnyFilter {
+    pub(crate) fn new(config: FilterConfig) -> Result<Self, ConfigError> {
+        match config {
+            FilterConfig::HeaderRouter(config) => {
+                HeaderRouter::new(config).map(Self::HeaderRouter).map_err(|error| error.within("header_router"))
+            }
+            FilterConfig::PrefixRewrite(config) => {
+                PrefixRewrite::new(config).map(Self::PrefixRewrite).map_err(|error| error.within("prefix_rewrite"))
+            }
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &MetricTable {
+        match self {
+            Self::HeaderRouter(filter) => filter.metrics(),
+            Self::PrefixRewrite(filter) => filter.metrics(),
+        }
+    }
+
+    pub(crate) fn stream(&self) -> AnyStream {
+        match self {
+            Self::HeaderRouter(filter) => AnyStream::HeaderRouter(filter.stream()),
+            Self::PrefixRewrite(filter) => AnyStream::PrefixRewrite(filter.stream()),
+        }
+    }
+}
+
+impl AnyStream {
+    fn inner(&mut self) -> &mut dyn Stream {
+        match self {
+            Self::HeaderRouter(stream) => stream,
+            Self::PrefixRewrite(stream) => stream,
+        }
+    }
+}
+
+impl Stream for AnyStream {
+    fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        self.inner().on_request_head(head, env)
+    }
+
+    fn on_request_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
+        self.inner().on_request_body(body, env)
+    }
+
+    fn on_response_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        self.inner().on_response_head(head, env)
+    }
+
+    fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
+        self.inner().on_response_body(body, env)
+    }
+}
