@@ -1,5 +1,6 @@
 //! Configuration errors with the place they are about.
 
+use crate::protobuf_struct;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
@@ -35,11 +36,13 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Reads a configuration type from JSON.
+/// Reads a configuration type from JSON text, or from a serialized `google.protobuf.Struct` as Envoy hands it over.
 ///
 /// # Errors
 /// Syntax errors with line and column; everything else with the path of the value.
-pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConfigError> {
+pub fn parse<T: DeserializeOwned>(configuration: &[u8]) -> Result<T, ConfigError> {
+    let message = protobuf_struct::to_json(configuration).map(|value| value.to_string());
+    let json = message.as_ref().map_or(configuration, |text| text.as_bytes());
     let mut source = serde_json::Deserializer::from_slice(json);
     let read = serde_path_to_error::deserialize(&mut source).map_err(|error| explain(json, &error))?;
     source.end().map_err(|error| ConfigError::new("", format!("not valid JSON: {error}")))?;

@@ -11,6 +11,7 @@ pub mod flow;
 pub mod head;
 pub mod matching;
 pub mod metrics;
+pub mod protobuf_struct;
 pub mod rewrite;
 pub mod rule;
 
