@@ -1,0 +1,143 @@
+//! The measured Envoy.
+
+use super::variants::Variant;
+use serde_json::{Value, json};
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running Envoy; it ends with this value.
+#[derive(Debug)]
+pub struct Envoy {
+    process: Child,
+    ports: Vec<u16>,
+    folder: tempfile::TempDir,
+    /// `/proc` file of the worker thread.
+    worker: PathBuf,
+}
+
+/// Longest wait for the listeners.
+const START: Duration = Duration::from_secs(60);
+
+impl Envoy {
+    /// Starts Envoy with one worker and a listener for each variant.
+    pub fn start(binary: &Path, variants: &[Variant]) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let ports = free_ports(variants.len())?;
+        let bootstrap = folder.path().join("bootstrap.json");
+        fs::write(&bootstrap, bootstrap_for(variants, &ports).to_string()).map_err(|e| e.to_string())?;
+        let log = folder.path().join("envoy.log");
+        let mut command = pinned(binary);
+        command.arg("-c").arg(&bootstrap).args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "warn"]);
+        command.arg("--log-path").arg(&log).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = command.spawn().map_err(|e| format!("{}: {e}", binary.display()))?;
+        let mut envoy = Self { process, ports, folder, worker: PathBuf::new() };
+        envoy.wait(&log)?;
+        envoy.worker = worker_thread(envoy.process.id())?;
+        Ok(envoy)
+    }
+
+    /// Listener ports, in the order of the variants.
+    pub fn ports(&self) -> &[u16] {
+        &self.ports
+    }
+
+    /// CPU time that the worker thread has spent, in nanoseconds.
+    pub fn worker_nanoseconds(&self) -> Result<u64, String> {
+        let text = fs::read_to_string(&self.worker).map_err(|e| format!("{}: {e}", self.worker.display()))?;
+        let spent = text.split_whitespace().next().and_then(|first| first.parse().ok());
+        spent.ok_or_else(|| format!("{}: expected a number", self.worker.display()))
+    }
+
+    /// Ends it.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    fn wait(&mut self, log: &Path) -> Result<(), String> {
+        let begin = Instant::now();
+        while begin.elapsed() < START {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                let log = fs::read_to_string(log).unwrap_or_default();
+                return Err(format!("Envoy ended ({status}) before it listened:\n{log}"));
+            }
+            if self.ports.iter().all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok()) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err("Envoy does not listen".to_owned())
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = &self.folder;
+    }
+}
+
+/// On its own processor where `taskset` exists; the load keeps the other ones.
+fn pinned(binary: &Path) -> Command {
+    let taskset = Command::new("taskset").args(["-c", "0", "true"]).status().is_ok_and(|status| status.success());
+    if taskset {
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0"]).arg(binary);
+        command
+    } else {
+        Command::new(binary)
+    }
+}
+
+fn free_ports(count: usize) -> Result<Vec<u16>, String> {
+    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let listeners: Vec<TcpListener> = (0..count).map(bind).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    listeners.iter().map(|listener| Ok(listener.local_addr().map_err(|e| e.to_string())?.port())).collect()
+}
+
+/// The thread that serves requests. `taskset` and Envoy share the process id: one executes the other.
+fn worker_thread(process: u32) -> Result<PathBuf, String> {
+    let tasks = PathBuf::from(format!("/proc/{process}/task"));
+    let entries = fs::read_dir(&tasks).map_err(|e| format!("{}: {e} (bench needs Linux)", tasks.display()))?;
+    for entry in entries.flatten() {
+        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        if name.starts_with("wrk:worker_0") {
+            return Ok(entry.path().join("schedstat"));
+        }
+    }
+    Err("Envoy has no thread named wrk:worker_0".to_owned())
+}
+
+fn bootstrap_for(variants: &[Variant], ports: &[u16]) -> Value {
+    let listeners: Vec<Value> = variants.iter().zip(ports).map(|(variant, port)| listener(variant, *port)).collect();
+    json!({"static_resources": {"listeners": listeners}})
+}
+
+const TYPES: &str = "type.googleapis.com/envoy.extensions.filters";
+
+fn listener(variant: &Variant, port: u16) -> Value {
+    let filters = variant.filters.iter().enumerate().map(|(index, (module, configuration))| {
+        json!({"name": format!("filter-{index}"), "typed_config": {
+            "@type": format!("{TYPES}.http.wasm.v3.Wasm"),
+            "config": {
+                "name": format!("{port}-{index}"), "failure_policy": "FAIL_RELOAD",
+                "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration},
+                "vm_config": {"vm_id": format!("{port}-{index}"), "runtime": "envoy.wasm.runtime.v8",
+                              "code": {"local": {"filename": module}}}}}})
+    });
+    let router = json!({"name": "envoy.filters.http.router",
+                        "typed_config": {"@type": format!("{TYPES}.http.router.v3.Router")}});
+    let route = json!({"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}});
+    json!({
+        "name": variant.name,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": {
+            "@type": format!("{TYPES}.network.http_connection_manager.v3.HttpConnectionManager"),
+            "stat_prefix": "bench", "codec_type": "AUTO",
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+            "http_filters": filters.chain([router]).collect::<Vec<_>>()}}]}]
+    })
+}
