@@ -1,1 +1,42 @@
-//! Placeholder replaced in the next commits.
+//! A proxy-wasm host that behaves like Envoy 1.40: it runs the shipped `.wasm` files without Envoy, in tests and in the
+//! embedded gateway. The core does no input and output: bytes go in, [`Effect`]s come out, time is the [`Clock`]'s.
+
+mod abi;
+mod attributes;
+mod chain;
+mod clock;
+mod context;
+mod effect;
+mod fleet;
+mod guest;
+mod headers;
+mod host;
+mod imports;
+mod metrics;
+mod module;
+mod outlet;
+mod pairs;
+mod plugin;
+mod properties;
+mod report;
+mod shared;
+mod stream;
+mod stream_data;
+mod value;
+mod vm;
+mod worker;
+
+pub use abi::{LogLevel, Status};
+pub use attributes::{Attributes, RouteInfo, RouteResolver};
+pub use clock::Clock;
+pub use effect::{Answer, Callout, CalloutToken, Effect, LocalReply, ResetReason, StreamId};
+pub use fleet::StartError;
+pub use headers::{HeaderMap, Role};
+pub use host::{DEFAULT_FUEL, Host, LogRecord, LogSink};
+pub use metrics::{Metric, Metrics};
+pub use module::{LoadError, Module};
+pub use plugin::{FailurePolicy, PluginConfig};
+pub use report::{Meter, Misuse, TrapReport};
+pub use shared::SharedData;
+pub use value::Value;
+pub use worker::{Closed, Worker};
