@@ -108,7 +108,11 @@ impl Context {
     }
 
     /// Runs `write` on a map that may be changed now. A change of request headers clears the route.
-    pub(crate) fn write_map<T>(&self, map: MapType, write: impl FnOnce(&mut HeaderMap, Role) -> T) -> Result<T, Status> {
+    pub(crate) fn write_map<T>(
+        &self,
+        map: MapType,
+        write: impl FnOnce(&mut HeaderMap, Role) -> T,
+    ) -> Result<T, Status> {
         let stream = self.stream.as_ref().ok_or(Status::BadArgument)?;
         let mut data = stream.borrow_mut();
         let StreamData { halves, route, .. } = &mut *data;

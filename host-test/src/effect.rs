@@ -112,11 +112,15 @@ impl Answer {
                 "503",
                 "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused",
             ),
-            Self::Reset => ("503", "upstream connect error or disconnect/reset before headers. reset reason: connection termination"),
+            Self::Reset => (
+                "503",
+                "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+            ),
             Self::NoHealthyUpstream => ("503", "no healthy upstream"),
         };
         let length = text.len().to_string();
-        let headers = [(":status", status), ("content-length", &length), ("content-type", "text/plain")].into_iter().collect();
+        let headers =
+            [(":status", status), ("content-length", &length), ("content-type", "text/plain")].into_iter().collect();
         (headers, text.as_bytes().to_vec(), HeaderMap::new())
     }
 }

@@ -70,7 +70,8 @@ impl Fleet {
             Some(vm) => vm,
             None => {
                 self.started += 1;
-                let vm = Vm::start(&self.host, self.worker, self.started, &plugin).map_err(|why| fail(why, Vec::new()))?;
+                let vm =
+                    Vm::start(&self.host, self.worker, self.started, &plugin).map_err(|why| fail(why, Vec::new()))?;
                 let vm = Rc::new(RefCell::new(vm));
                 self.vms.push(Rc::clone(&vm));
                 vm

@@ -148,7 +148,12 @@ impl Chain<'_> {
     }
 
     /// Runs a callback, then what the guest asked for while it ran.
-    fn tell(&mut self, direction: Direction, index: usize, call: impl FnOnce(&mut crate::vm::Vm) -> Option<u32>) -> Told {
+    fn tell(
+        &mut self,
+        direction: Direction,
+        index: usize,
+        call: impl FnOnce(&mut crate::vm::Vm) -> Option<u32>,
+    ) -> Told {
         let Some(filter) = self.stream.filters.get(index) else { return Told::NoCallback };
         let vm = Rc::clone(&filter.vm);
         self.stream.sides.of_mut(direction).depth += 1;

@@ -183,7 +183,10 @@ mod tests {
         assert_eq!(ids.increment(histogram, 1), Err(Status::BadArgument));
         assert_eq!(ids.get(histogram), Err(Status::BadArgument));
         assert_eq!(ids.record(histogram, 9), Ok(()));
-        assert_eq!((ids.get(400), ids.record(400, 1), ids.record(403, 1)), (Err(Status::NotFound), Err(Status::NotFound), Err(Status::NotFound)));
+        assert_eq!(
+            (ids.get(400), ids.record(400, 1), ids.record(403, 1)),
+            (Err(Status::NotFound), Err(Status::NotFound), Err(Status::NotFound))
+        );
         assert_eq!((ids.increment(400, 1), ids.increment(403, 1)), (Err(Status::NotFound), Err(Status::BadArgument)));
     }
 }

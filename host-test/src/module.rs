@@ -42,7 +42,10 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(why) => write!(f, "not a usable .wasm: {why}"),
-            Self::UnknownAbi => write!(f, "missing or unknown proxy-wasm ABI version: the module must export proxy_abi_version_0_2_1 or proxy_abi_version_0_2_0"),
+            Self::UnknownAbi => write!(
+                f,
+                "missing or unknown proxy-wasm ABI version: the module must export proxy_abi_version_0_2_1 or proxy_abi_version_0_2_0"
+            ),
             Self::NoAllocator => write!(f, "the module exports neither malloc nor proxy_on_memory_allocate"),
             Self::NoMemory => write!(f, "the module exports no memory"),
             Self::Import(why) => write!(f, "the module cannot be linked: {why}"),
@@ -79,8 +82,8 @@ impl Module {
     /// See `LoadError`.
     pub fn load(bytes: &[u8]) -> Result<Self, LoadError> {
         let runtime = runtime()?;
-        let module =
-            wasmtime::Module::from_binary(&runtime.engine, bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        let module = wasmtime::Module::from_binary(&runtime.engine, bytes)
+            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let exports = |name: &str| module.get_export(name).is_some();
         let newest = exports("proxy_abi_version_0_2_1");
         if !newest && !exports("proxy_abi_version_0_2_0") {

@@ -28,8 +28,16 @@ pub(crate) fn get(vm_id: &str, context: &Context, path: &[u8], clock: &Clock) ->
     let mut data = stream.borrow_mut();
     let Some((member, deeper)) = rest.split_first() else {
         return match first {
-            b"request" | b"response" | b"source" | b"destination" | b"connection" | b"upstream" | b"xds" | b"metadata"
-            | b"filter_state" | b"upstream_filter_state" => Err(Status::SerializationFailure),
+            b"request"
+            | b"response"
+            | b"source"
+            | b"destination"
+            | b"connection"
+            | b"upstream"
+            | b"xds"
+            | b"metadata"
+            | b"filter_state"
+            | b"upstream_filter_state" => Err(Status::SerializationFailure),
             name => data.filter_state.get(&[b"wasm.", name].concat()).cloned().ok_or(Status::NotFound),
         };
     };
@@ -78,7 +86,8 @@ fn request(context: &Context, data: &StreamData, member: &[u8], clock: &Clock) -
         b"time" => Some(Value::Uint(data.start_wall)),
         b"protocol" => Some(Value::Bytes(data.attributes.protocol.clone().into_bytes())),
         b"size" => {
-            let length = headers.and_then(|headers| std::str::from_utf8(headers.get(b"content-length")?).ok()?.parse().ok());
+            let length =
+                headers.and_then(|headers| std::str::from_utf8(headers.get(b"content-length")?).ok()?.parse().ok());
             Some(Value::Uint(length.unwrap_or(data.received)))
         }
         b"total_size" => {
@@ -102,7 +111,9 @@ fn response(context: &Context, data: &StreamData, member: &[u8], clock: &Clock) 
         b"size" => Some(Value::Uint(data.sent)),
         b"total_size" => Some(Value::Uint(data.sent.saturating_add(headers.map_or(0, HeaderMap::byte_size) as u64))),
         b"flags" => Some(Value::Uint(0)),
-        b"backend_latency" if context.view.log => Some(Value::Uint(clock.monotonic().saturating_sub(data.start_monotonic))),
+        b"backend_latency" if context.view.log => {
+            Some(Value::Uint(clock.monotonic().saturating_sub(data.start_monotonic)))
+        }
         _ => None,
     }
 }
@@ -146,7 +157,8 @@ fn xds(data: &mut StreamData, member: &[u8]) -> Option<Value> {
     match member {
         b"node" => {
             let (id, cluster) = &data.attributes.node;
-            let fields = [("id", id), ("cluster", cluster)].map(|(name, text)| (name.to_owned(), Value::from(text.as_str())));
+            let fields =
+                [("id", id), ("cluster", cluster)].map(|(name, text)| (name.to_owned(), Value::from(text.as_str())));
             Some(Value::Group(fields.into_iter().collect()))
         }
         b"listener_direction" => Some(Value::Int(data.attributes.listener_direction)),
@@ -156,7 +168,9 @@ fn xds(data: &mut StreamData, member: &[u8]) -> Option<Value> {
         b"route_metadata" => data.route().map(|route| metadata(&route.metadata)),
         b"virtual_host_name" => Some(Value::from(data.route()?.virtual_host.as_str())),
         b"virtual_host_metadata" => data.route().map(|route| metadata(&route.virtual_host_metadata)),
-        b"cluster_name" => data.route().filter(|route| !route.cluster.is_empty()).map(|route| Value::from(route.cluster.as_str())),
+        b"cluster_name" => {
+            data.route().filter(|route| !route.cluster.is_empty()).map(|route| Value::from(route.cluster.as_str()))
+        }
         b"cluster_metadata" => data.route().map(|route| metadata(&route.cluster_metadata)),
         _ => None,
     }

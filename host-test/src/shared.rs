@@ -13,8 +13,11 @@ pub struct SharedData {
 #[derive(Debug, Default)]
 struct Data {
     last_cas: u32,
-    spaces: HashMap<String, BTreeMap<Vec<u8>, (Vec<u8>, u32)>>,
+    spaces: HashMap<String, Space>,
 }
+
+/// Values with their compare-and-swap numbers.
+type Space = BTreeMap<Vec<u8>, (Vec<u8>, u32)>;
 
 impl SharedData {
     /// The value and its compare-and-swap number.

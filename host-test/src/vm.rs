@@ -1,10 +1,10 @@
 //! One instance of a module: its callbacks, and the state that its host calls work on.
 
+use crate::abi::LogLevel;
 use crate::context::{Action, Context};
 use crate::effect::Callout;
 use crate::host::{Host, LogRecord};
 use crate::metrics::MetricIds;
-use crate::abi::LogLevel;
 use crate::plugin::PluginConfig;
 use crate::report::{Misuse, Ring, TrapReport};
 use crate::stream_data::SharedStream;
@@ -146,7 +146,11 @@ impl<P, R> Clone for Callback<P, R> {
 }
 
 impl<P: WasmParams, R: WasmResults> Callback<P, R> {
-    fn find(instance: &wasmtime::Instance, store: &mut Store<VmState>, name: &'static str) -> Result<Option<Self>, String> {
+    fn find(
+        instance: &wasmtime::Instance,
+        store: &mut Store<VmState>,
+        name: &'static str,
+    ) -> Result<Option<Self>, String> {
         match instance.get_func(&mut *store, name) {
             None => Ok(None),
             Some(function) => match function.typed(&*store) {
@@ -200,7 +204,8 @@ impl Vm {
         store.set_fuel(host.fuel_per_callback()).map_err(describe)?;
         let instance = module.pre.instantiate(&mut store).map_err(describe)?;
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
-        let allocator = ["malloc", "proxy_on_memory_allocate"].iter().find_map(|name| instance.get_func(&mut store, name));
+        let allocator =
+            ["malloc", "proxy_on_memory_allocate"].iter().find_map(|name| instance.get_func(&mut store, name));
         let allocator = allocator.ok_or("no allocator")?.typed::<u32, u32>(&store).map_err(describe)?;
         store.data_mut().allocate = Some(allocator);
         let callbacks = Callbacks::find(&instance, &mut store)?;
@@ -312,7 +317,9 @@ fn environment(variables: &BTreeMap<String, String>) -> Vec<(String, String)> {
 
 fn cause(error: &wasmtime::Error) -> String {
     match error.downcast_ref::<wasmtime::Trap>() {
-        Some(wasmtime::Trap::OutOfFuel) => "the callback burnt all its fuel: an endless loop, or too much work".to_owned(),
+        Some(wasmtime::Trap::OutOfFuel) => {
+            "the callback burnt all its fuel: an endless loop, or too much work".to_owned()
+        }
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     }
@@ -326,4 +333,3 @@ fn backtrace(error: &wasmtime::Error) -> Vec<String> {
     };
     trace.frames().iter().map(frame).collect()
 }
-

@@ -34,7 +34,10 @@ pub struct Worker {
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").field("number", &self.number).field("streams", &self.streams.len()).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("number", &self.number)
+            .field("streams", &self.streams.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -157,7 +160,8 @@ impl Worker {
             }
             {
                 let mut data = chain.stream.data.borrow_mut();
-                data.response_code = headers.get(b":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+                data.response_code =
+                    headers.get(b":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
                 data.details = Some("via_upstream".to_owned());
             }
             chain.stream.sides.of_mut(Direction::Response).ended = end;

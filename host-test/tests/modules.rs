@@ -21,8 +21,7 @@ fn dist() -> PathBuf {
 fn shape(module: &str) -> Shape {
     let path = dist().join(module);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; make build", path.display()));
-    let mut shape =
-        Shape { imports: BTreeSet::new(), exports: BTreeSet::new(), names: false, bytes: bytes.len() };
+    let mut shape = Shape { imports: BTreeSet::new(), exports: BTreeSet::new(), names: false, bytes: bytes.len() };
     for payload in Parser::new(0).parse_all(&bytes) {
         match payload.unwrap() {
             Payload::ImportSection(imports) => {

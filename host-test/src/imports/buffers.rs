@@ -21,7 +21,9 @@ fn read<T>(call: &Call<'_>, kind: BufferType, read: impl FnOnce(&[u8]) -> T) -> 
         BufferType::PluginConfiguration => Err(Status::NotFound),
         BufferType::RequestBody => Ok(body(call, Direction::Request, read)?),
         BufferType::ResponseBody => Ok(body(call, Direction::Response, read)?),
-        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceive | BufferType::CallData => Ok(read(&[])),
+        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceive | BufferType::CallData => {
+            Ok(read(&[]))
+        }
     }
 }
 

@@ -34,7 +34,12 @@ pub(super) enum Guard {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn enter(mut caller: Caller<'a, VmState>, name: &'static str, numbers: &[u64], guard: Guard) -> wasmtime::Result<Self> {
+    pub(super) fn enter(
+        mut caller: Caller<'a, VmState>,
+        name: &'static str,
+        numbers: &[u64],
+        guard: Guard,
+    ) -> wasmtime::Result<Self> {
         let state = caller.data_mut();
         state.ring.enter(name, numbers);
         if let Some(stream) = state.contexts.get(&state.current).and_then(|context| context.stream.as_ref()) {

@@ -79,9 +79,13 @@ pub(super) fn grpc_call(
     _timeout: u32,
     _out: u32,
 ) -> Answer {
-    for (ptr, len) in
-        [(service, service_len), (name, name_len), (method, method_len), (metadata, metadata_len), (request, request_len)]
-    {
+    for (ptr, len) in [
+        (service, service_len),
+        (name, name_len),
+        (method, method_len),
+        (metadata, metadata_len),
+        (request, request_len),
+    ] {
         call.copy(ptr, len)?;
     }
     Err(Status::ParseFailure.into())

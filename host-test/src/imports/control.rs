@@ -66,15 +66,18 @@ pub(super) fn continue_stream(call: &mut Call<'_>, stream: u32) -> Answer {
     };
     let state = call.state();
     let callback = state.callback;
-    let (has_stream, answered) = state.context().and_then(|context| context.stream.as_ref()).map_or((false, false), |stream| {
-        (true, stream.borrow().halves.of(Direction::Response).headers.is_some())
-    });
+    let (has_stream, answered) = state
+        .context()
+        .and_then(|context| context.stream.as_ref())
+        .map_or((false, false), |stream| (true, stream.borrow().halves.of(Direction::Response).headers.is_some()));
     let id = state.context_id();
     if has_stream {
         if direction == Direction::Response && !answered {
             state.misuse("proxy_continue_stream for a response that does not exist yet; Envoy crashes");
         } else if direction == Direction::Response && callback == "proxy_on_response_headers" {
-            state.misuse("proxy_continue_stream inside proxy_on_response_headers; Envoy sends the headers twice or hangs");
+            state.misuse(
+                "proxy_continue_stream inside proxy_on_response_headers; Envoy sends the headers twice or hangs",
+            );
         } else {
             state.actions.push((id, Action::Continue(direction)));
         }
@@ -160,9 +163,10 @@ pub(super) fn call_foreign_function(
             Ok(())
         }
         b"set_envoy_filter_state" => super::properties::set_envoy_filter_state(call, &args),
-        b"compress" | b"uncompress" | b"declare_property" | b"sign" | b"verify_signature" | b"expr_create" | b"expr_evaluate"
-        | b"expr_delete" => {
-            let text = format!("foreign function {} exists in Envoy but not in this host", String::from_utf8_lossy(&name));
+        b"compress" | b"uncompress" | b"declare_property" | b"sign" | b"verify_signature" | b"expr_create"
+        | b"expr_evaluate" | b"expr_delete" => {
+            let text =
+                format!("foreign function {} exists in Envoy but not in this host", String::from_utf8_lossy(&name));
             call.peek().log(LogLevel::Error, text);
             Err(Status::InternalFailure)
         }

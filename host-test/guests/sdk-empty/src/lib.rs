@@ -1,5 +1,6 @@
 //! The Rust SDK's filter with nothing overridden: every callback is exported and does nothing.
 #![cfg(target_arch = "wasm32")]
+#![allow(missing_docs, reason = "the SDK's macro writes a function without")]
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};

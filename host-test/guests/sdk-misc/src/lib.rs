@@ -1,5 +1,6 @@
 //! A filter on the Rust SDK that does what the request header `x-do` says, to meet the host as SDK users do.
 #![cfg(target_arch = "wasm32")]
+#![allow(missing_docs, reason = "the SDK's macro writes a function without")]
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -96,7 +97,8 @@ impl HttpContext for Stream {
             }
             b"call" => {
                 let headers = vec![(":method", "GET"), (":path", "/ask"), (":authority", "side")];
-                if let Err(status) = self.dispatch_http_call("side", headers, None, vec![], Duration::from_millis(500)) {
+                if let Err(status) = self.dispatch_http_call("side", headers, None, vec![], Duration::from_millis(500))
+                {
                     self.send_http_response(500, vec![], Some(format!("{status:?}").as_bytes()));
                 }
                 return Action::Pause;
