@@ -81,7 +81,7 @@ impl Context {
         let missing = if self.view.log { Status::NotFound } else { Status::BadArgument };
         let headers = match (map, call) {
             (MapType::CallResponseHeaders, Some(call)) => Some(&call.headers),
-            (MapType::CallResponseTrailers, Some(call)) => Some(&call.trailers),
+            (MapType::CallResponseTrailers, Some(call)) => Some(&call.trailers).filter(|trailers| !trailers.is_empty()),
             _ => None,
         };
         if let Some(headers) = headers {
@@ -96,15 +96,24 @@ impl Context {
             MapType::ResponseHeaders if *self.view.headers.of(Direction::Response) || self.view.log => {
                 data.halves.of(Direction::Response).headers.as_ref()
             }
-            MapType::RequestTrailers if *self.view.trailers.of(Direction::Request) => {
+            MapType::RequestTrailers if self.has_trailers(Direction::Request) => {
                 data.halves.of(Direction::Request).trailers.as_ref()
             }
-            MapType::ResponseTrailers if *self.view.trailers.of(Direction::Response) => {
+            MapType::ResponseTrailers if self.has_trailers(Direction::Response) => {
                 data.halves.of(Direction::Response).trailers.as_ref()
             }
             _ => None,
         };
         found.map(|found| read(found, role(map))).ok_or(missing)
+    }
+
+    /// The trailers have come, or the guest may make some because the body ends without.
+    fn has_trailers(&self, direction: Direction) -> bool {
+        *self.view.trailers.of(direction) || self.may_make_trailers(direction)
+    }
+
+    fn may_make_trailers(&self, direction: Direction) -> bool {
+        self.view.end_of_stream && *self.view.body.of(direction) != BodyView::Nothing
     }
 
     /// Runs `write` on a map that may be changed now. A change of request headers clears the route.
@@ -117,8 +126,7 @@ impl Context {
         let mut data = stream.borrow_mut();
         let StreamData { halves, route, .. } = &mut *data;
         if let Some(direction) = trailers_of(map)
-            && self.view.end_of_stream
-            && *self.view.body.of(direction) != BodyView::Nothing
+            && self.may_make_trailers(direction)
         {
             // At the end of a body without trailers, a change makes them.
             let trailers = halves.of_mut(direction).trailers.get_or_insert_default();

@@ -110,7 +110,7 @@ impl Answer {
             Self::Timeout => ("504", "upstream request timeout"),
             Self::ConnectFailure => (
                 "503",
-                "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused",
+                "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
             ),
             Self::Reset => (
                 "503",

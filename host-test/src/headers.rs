@@ -141,62 +141,33 @@ fn canonical(role: Role, name: &[u8]) -> Vec<u8> {
     if role == Role::Request && name == b"host" { b":authority".to_vec() } else { name }
 }
 
-/// The names for which Envoy keeps one entry and joins further values, with what it joins them.
+/// The names for which Envoy keeps one entry and joins further values (measured, see docs/envoy-notes.md).
 fn single_valued(role: Role, name: &[u8]) -> Option<&'static [u8]> {
+    #[rustfmt::skip]
     const BOTH: &[&str] = &[
-        "connection",
-        "content-length",
-        "content-type",
-        "keep-alive",
-        "proxy-connection",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-        "x-envoy-attempt-count",
-        "x-envoy-decorator-operation",
-        "x-request-id",
+        "cache-control", "connection", "content-encoding", "content-length", "content-type", "keep-alive",
+        "proxy-connection", "transfer-encoding", "upgrade", "via", "x-envoy-attempt-count",
+        "x-envoy-decorator-operation", "x-request-id",
     ];
+    #[rustfmt::skip]
     const REQUEST: &[&str] = &[
-        ":authority",
-        ":method",
-        ":path",
-        ":protocol",
-        ":scheme",
-        "expect",
-        "grpc-timeout",
-        "te",
-        "user-agent",
-        "x-client-trace-id",
-        "x-envoy-downstream-service-cluster",
-        "x-envoy-downstream-service-node",
-        "x-envoy-expected-rq-timeout-ms",
-        "x-envoy-external-address",
-        "x-envoy-force-trace",
-        "x-envoy-internal",
-        "x-envoy-max-retries",
-        "x-envoy-original-path",
-        "x-envoy-retry-grpc-on",
-        "x-envoy-retry-on",
-        "x-envoy-upstream-rq-per-try-timeout-ms",
-        "x-envoy-upstream-rq-timeout-ms",
-        "x-forwarded-client-cert",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-proto",
+        ":authority", ":method", ":path", ":protocol", ":scheme", "accept", "accept-encoding",
+        "access-control-request-headers", "access-control-request-method", "authorization", "expect",
+        "grpc-accept-encoding", "grpc-timeout", "if-match", "if-modified-since", "if-none-match", "if-range",
+        "if-unmodified-since", "origin", "pragma", "referer", "te", "user-agent", "x-client-trace-id",
+        "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node", "x-envoy-expected-rq-timeout-ms",
+        "x-envoy-external-address", "x-envoy-force-trace", "x-envoy-internal", "x-envoy-ip-tags",
+        "x-envoy-max-retries", "x-envoy-original-path", "x-envoy-retry-grpc-on", "x-envoy-retry-on",
+        "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-upstream-rq-timeout-ms", "x-forwarded-client-cert",
+        "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
     ];
+    #[rustfmt::skip]
     const RESPONSE: &[&str] = &[
-        ":status",
-        "date",
-        "grpc-message",
-        "grpc-status",
-        "location",
-        "proxy-status",
-        "server",
-        "x-envoy-degraded",
-        "x-envoy-overloaded",
-        "x-envoy-ratelimited",
-        "x-envoy-upstream-service-time",
+        ":status", "access-control-allow-credentials", "access-control-allow-headers",
+        "access-control-allow-methods", "access-control-allow-origin", "access-control-expose-headers",
+        "access-control-max-age", "age", "date", "etag", "expires", "grpc-message", "grpc-status", "last-modified",
+        "location", "proxy-status", "server", "vary", "x-envoy-degraded", "x-envoy-immediate-health-check-fail",
+        "x-envoy-ratelimited", "x-envoy-upstream-service-time",
     ];
     let own: &[&str] = match role {
         Role::Request => REQUEST,

@@ -18,6 +18,7 @@ mod outlet;
 mod pairs;
 mod plugin;
 mod properties;
+mod protobuf;
 mod report;
 mod shared;
 mod stream;

@@ -165,6 +165,10 @@ impl Chain<'_> {
 
 /// Why the codec would refuse these request headers.
 fn unsendable(headers: &HeaderMap) -> Option<String> {
+    if headers.get(b":path").is_none() {
+        // Without a path there is no route either, and the router's 404 comes first.
+        return None;
+    }
     if headers.get(b":method").is_none() {
         return Some("missing required header: :method".to_owned());
     }
@@ -173,7 +177,7 @@ fn unsendable(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The gRPC status that stands for an HTTP status.
-fn grpc_status(status: u32) -> u32 {
+pub(crate) fn grpc_status(status: u32) -> u32 {
     match status {
         400 => 13,
         401 => 16,
@@ -209,6 +213,8 @@ mod tests {
         assert_eq!(unsendable(&headers).as_deref(), Some("invalid header value for: x"));
         headers.remove(b":method");
         assert_eq!(unsendable(&headers).as_deref(), Some("missing required header: :method"));
+        headers.remove(b":path");
+        assert_eq!(unsendable(&headers), None);
     }
 
     #[test]

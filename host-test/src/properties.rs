@@ -5,6 +5,7 @@ use crate::attributes::Attributes;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::headers::HeaderMap;
+use crate::outlet::grpc_status;
 use crate::stream_data::{Direction, StreamData};
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -26,8 +27,12 @@ pub(crate) fn get(vm_id: &str, context: &Context, path: &[u8], clock: &Clock) ->
     }
     let stream = context.stream.as_ref().ok_or(Status::NotFound)?;
     let mut data = stream.borrow_mut();
+    if path.is_empty() {
+        return Err(Status::SerializationFailure);
+    }
     let Some((member, deeper)) = rest.split_first() else {
         return match first {
+            b"metadata" => Value::Metadata(data.attributes.dynamic_metadata.clone()).bytes(),
             b"request"
             | b"response"
             | b"source"
@@ -35,7 +40,6 @@ pub(crate) fn get(vm_id: &str, context: &Context, path: &[u8], clock: &Clock) ->
             | b"connection"
             | b"upstream"
             | b"xds"
-            | b"metadata"
             | b"filter_state"
             | b"upstream_filter_state" => Err(Status::SerializationFailure),
             name => data.filter_state.get(&[b"wasm.", name].concat()).cloned().ok_or(Status::NotFound),
@@ -52,7 +56,7 @@ pub(crate) fn get(vm_id: &str, context: &Context, path: &[u8], clock: &Clock) ->
         b"filter_state" => data.filter_state.get(*member).cloned().map(Value::Bytes),
         _ => None,
     };
-    let mut value = &value.ok_or(Status::NotFound)?;
+    let mut value = value.ok_or(Status::NotFound)?;
     for segment in deeper {
         value = value.member(segment).ok_or(Status::NotFound)?;
     }
@@ -82,7 +86,7 @@ fn request(context: &Context, data: &StreamData, member: &[u8], clock: &Clock) -
         b"referer" => header(b"referer"),
         b"useragent" => header(b"user-agent"),
         b"id" => header(b"x-request-id"),
-        b"headers" => headers.map(group),
+        b"headers" => Some(group(headers)),
         b"time" => Some(Value::Uint(data.start_wall)),
         b"protocol" => Some(Value::Bytes(data.attributes.protocol.clone().into_bytes())),
         b"size" => {
@@ -106,8 +110,13 @@ fn response(context: &Context, data: &StreamData, member: &[u8], clock: &Clock) 
     match member {
         b"code" => Some(Value::Uint(u64::from(data.response_code?))),
         b"code_details" => data.details.as_deref().map(Value::from),
-        b"headers" => headers.map(group),
-        b"trailers" => half.trailers.as_ref().filter(|_| *context.view.trailers.of(Direction::Response)).map(group),
+        b"headers" => Some(group(headers)),
+        b"trailers" => Some(group(half.trailers.as_ref().filter(|_| *context.view.trailers.of(Direction::Response)))),
+        b"grpc_status" => {
+            let given =
+                headers.and_then(|headers| std::str::from_utf8(headers.get(b"grpc-status")?).ok()?.parse().ok());
+            Some(Value::Int(given.unwrap_or(i64::from(grpc_status(data.response_code?)))))
+        }
         b"size" => Some(Value::Uint(data.sent)),
         b"total_size" => Some(Value::Uint(data.sent.saturating_add(headers.map_or(0, HeaderMap::byte_size) as u64))),
         b"flags" => Some(Value::Uint(0)),
@@ -119,9 +128,9 @@ fn response(context: &Context, data: &StreamData, member: &[u8], clock: &Clock) 
 }
 
 /// Headers as a map: repeated names are joined with commas.
-fn group(headers: &HeaderMap) -> Value {
+fn group(headers: Option<&HeaderMap>) -> Value {
     let mut members: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (name, value) in headers.iter() {
+    for (name, value) in headers.into_iter().flat_map(HeaderMap::iter) {
         let joined = members.entry(String::from_utf8_lossy(name).into_owned());
         joined
             .and_modify(|old| {
@@ -130,7 +139,7 @@ fn group(headers: &HeaderMap) -> Value {
             })
             .or_insert_with(|| value.to_vec());
     }
-    Value::Group(members.into_iter().map(|(name, value)| (name, Value::Bytes(value))).collect())
+    Value::Map(members.into_iter().map(|(name, value)| (name, Value::Bytes(value))).collect())
 }
 
 fn peer(address: &str, member: &[u8]) -> Option<Value> {
@@ -151,9 +160,7 @@ fn connection(attributes: &Attributes, member: &[u8]) -> Option<Value> {
 }
 
 fn xds(data: &mut StreamData, member: &[u8]) -> Option<Value> {
-    let metadata = |fields: &BTreeMap<String, Value>| {
-        Value::Group(BTreeMap::from([("filter_metadata".to_owned(), Value::Map(fields.clone()))]))
-    };
+    let metadata = |fields: &BTreeMap<String, Value>| Value::Metadata(fields.clone());
     match member {
         b"node" => {
             let (id, cluster) = &data.attributes.node;
@@ -173,57 +180,5 @@ fn xds(data: &mut StreamData, member: &[u8]) -> Option<Value> {
         }
         b"cluster_metadata" => data.route().map(|route| metadata(&route.cluster_metadata)),
         _ => None,
-    }
-}
-
-/// The path and the value of a `SetEnvoyFilterStateArguments` message (fields 1 and 2, both of bytes).
-pub(crate) fn filter_state_arguments(mut message: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (mut path, mut value): (&[u8], &[u8]) = (&[], &[]);
-    while !message.is_empty() {
-        let tag = varint(&mut message)?;
-        match tag & 7 {
-            0 => {
-                varint(&mut message)?;
-            }
-            2 => {
-                let len = usize::try_from(varint(&mut message)?).ok()?;
-                let (field, rest) = message.split_at_checked(len)?;
-                message = rest;
-                match tag >> 3 {
-                    1 => path = field,
-                    2 => value = field,
-                    _ => {}
-                }
-            }
-            _ => return None,
-        }
-    }
-    Some((path, value))
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filter_state_arguments_are_read_from_protobuf_bytes() {
-        let message = b"\x0a\x03key\x12\x02ab\x18\x01";
-        assert_eq!(filter_state_arguments(message), Some((&b"key"[..], &b"ab"[..])));
-        assert_eq!(filter_state_arguments(b"\x0a\x09key"), None);
-        assert_eq!(filter_state_arguments(b"\x0b"), None);
-        assert_eq!(filter_state_arguments(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), None);
     }
 }

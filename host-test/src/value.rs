@@ -2,6 +2,7 @@
 
 use crate::abi::Status;
 use crate::pairs;
+use crate::protobuf;
 use std::collections::BTreeMap;
 
 /// A value of an attribute or of metadata.
@@ -25,6 +26,8 @@ pub enum Value {
     Map(BTreeMap<String, Value>),
     /// A group of attributes (`request`): its members can be read, it has no byte form itself.
     Group(BTreeMap<String, Value>),
+    /// Metadata by filter name: the bytes of a protobuf `Metadata` message.
+    Metadata(BTreeMap<String, Value>),
 }
 
 impl From<&str> for Value {
@@ -35,10 +38,11 @@ impl From<&str> for Value {
 
 impl Value {
     /// The member named by one path segment.
-    pub(crate) fn member(&self, segment: &[u8]) -> Option<&Value> {
+    pub(crate) fn member(&self, segment: &[u8]) -> Option<Value> {
         match self {
-            Self::Map(members) | Self::Group(members) => members.get(std::str::from_utf8(segment).ok()?),
-            Self::List(items) => items.get(std::str::from_utf8(segment).ok()?.parse::<usize>().ok()?),
+            Self::Map(members) | Self::Group(members) => members.get(std::str::from_utf8(segment).ok()?).cloned(),
+            Self::Metadata(filters) => (segment == b"filter_metadata").then(|| Value::Map(filters.clone())),
+            Self::List(items) => items.get(std::str::from_utf8(segment).ok()?.parse::<usize>().ok()?).cloned(),
             _ => None,
         }
     }
@@ -54,15 +58,21 @@ impl Value {
             Self::Bytes(bytes) => bytes.clone(),
             Self::List(items) => {
                 let items: Vec<Vec<u8>> = items.iter().map(Value::bytes).collect::<Result<_, _>>()?;
-                pairs::encode(items.iter().map(|item| (item.as_slice(), &b""[..])))
+                counted(pairs::encode(items.iter().map(|item| (item.as_slice(), &b""[..]))))
             }
             Self::Map(members) => {
                 let members: Vec<(&[u8], Vec<u8>)> =
                     members.iter().map(|(k, v)| Ok((k.as_bytes(), v.bytes()?))).collect::<Result<_, Status>>()?;
-                pairs::encode(members.iter().map(|(k, v)| (*k, v.as_slice())))
+                counted(pairs::encode(members.iter().map(|(k, v)| (*k, v.as_slice()))))
             }
+            Self::Metadata(filters) => protobuf::metadata(filters),
         })
     }
+}
+
+/// A map or list without members is a count of zero here, not nothing.
+fn counted(bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.is_empty() { vec![0; 4] } else { bytes }
 }
 
 #[cfg(test)]
@@ -80,6 +90,8 @@ mod tests {
             (Value::Double(1.0), Ok(vec![0, 0, 0, 0, 0, 0, 240, 63])),
             (Value::List(vec![Value::from("a")]), Ok(vec![1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, b'a', 0, 0])),
             (Value::Map(map(Value::from("v"))), Ok(vec![1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, b'k', 0, b'v', 0])),
+            (Value::Map(BTreeMap::new()), Ok(vec![0; 4])),
+            (Value::Metadata(BTreeMap::new()), Ok(Vec::new())),
             (Value::Group(map(Value::from("v"))), Err(Status::SerializationFailure)),
         ];
         for (value, expected) in rows {
@@ -90,7 +102,7 @@ mod tests {
     #[test]
     fn members_are_found_by_name_and_by_index() {
         let value = Value::Map(BTreeMap::from([("l".to_owned(), Value::List(vec![Value::from("x")]))]));
-        assert_eq!(value.member(b"l").and_then(|l| l.member(b"0")), Some(&Value::from("x")));
+        assert_eq!(value.member(b"l").and_then(|l| l.member(b"0")), Some(Value::from("x")));
         assert_eq!(value.member(b"l").and_then(|l| l.member(b"1")), None);
         assert_eq!(value.member(b"\xff"), None);
     }

@@ -1,7 +1,7 @@
 //! Bodies, configurations, callout bodies.
 
 use super::Answer;
-use super::call::{Call, Exit};
+use super::call::Call;
 use crate::abi::{BufferType, Status};
 use crate::context::BodyView;
 use crate::stream_data::Direction;
@@ -41,12 +41,12 @@ fn body<T>(call: &Call<'_>, direction: Direction, read: impl FnOnce(&[u8]) -> T)
 
 pub(super) fn get(call: &mut Call<'_>, kind: u32, start: u32, max: u32, out: u32, out_len: u32) -> Answer {
     let kind = BufferType::from_raw(kind)?;
+    // A piece that reaches past the end is cut, one that begins there is empty.
     let bytes = read(call, kind, |bytes| {
-        let end = start.checked_add(max).ok_or(Status::BadArgument)?;
-        let (start, end) = (to_usize(start).min(bytes.len()), to_usize(end).min(bytes.len()));
-        Ok(bytes.get(start..end).unwrap_or_default().to_vec())
+        let start = to_usize(start).min(bytes.len());
+        let end = start.saturating_add(to_usize(max)).min(bytes.len());
+        bytes.get(start..end).unwrap_or_default().to_vec()
     })?;
-    let bytes = bytes.map_err(Exit::Status)?;
     call.give(&bytes, out, out_len)
 }
 

@@ -85,7 +85,10 @@ pub(super) fn continue_stream(call: &mut Call<'_>, stream: u32) -> Answer {
     let view = &mut call.context_mut()?.view;
     *view.headers.of_mut(Direction::Request) = false;
     *view.trailers.of_mut(Direction::Request) = false;
-    *view.body.of_mut(Direction::Request) = BodyView::Nothing;
+    // What the filter itself holds back stays in its hands.
+    if *view.body.of(Direction::Request) == BodyView::Flowing {
+        *view.body.of_mut(Direction::Request) = BodyView::Nothing;
+    }
     Ok(())
 }
 

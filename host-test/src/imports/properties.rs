@@ -3,7 +3,7 @@
 use super::Answer;
 use super::call::Call;
 use crate::abi::Status;
-use crate::properties;
+use crate::{properties, protobuf};
 
 pub(super) fn get(call: &mut Call<'_>, path: u32, path_len: u32, out: u32, out_len: u32) -> Answer {
     let path = call.copy(path, path_len)?;
@@ -21,7 +21,7 @@ pub(super) fn set(call: &mut Call<'_>, path: u32, path_len: u32, value: u32, val
 
 /// `set_envoy_filter_state`: a protobuf message with a path, a value and a life span.
 pub(super) fn set_envoy_filter_state(call: &Call<'_>, args: &[u8]) -> Result<(), Status> {
-    let (path, value) = properties::filter_state_arguments(args).ok_or(Status::BadArgument)?;
+    let (path, value) = protobuf::filter_state_arguments(args).ok_or(Status::BadArgument)?;
     let stream = call.context()?.stream.as_ref().ok_or(Status::NotFound)?;
     const KNOWN: &[&[u8]] = &[b"envoy.string", b"envoy.hashable_string", b"envoy.upstream.dynamic_host"];
     if !KNOWN.contains(&path) {

@@ -1,0 +1,49 @@
+//! The same table of host calls in our host and in a real Envoy. `table.txt` holds for every case what Envoy 1.40 does;
+//! our host must do the same, and so must the Envoy that the environment variable `ENVOY` names. `BLESS=1` with `ENVOY`
+//! writes the table anew from what Envoy does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[path = "conformance/envoy.rs"]
+mod envoy;
+#[path = "conformance/ours.rs"]
+mod ours;
+mod support;
+#[path = "conformance/table.rs"]
+mod table;
+
+use std::io::Write;
+
+#[test]
+fn our_host_does_what_the_table_says() {
+    let table = table::read();
+    assert!(table.len() > 30, "the table has {} cases", table.len());
+    compare("our host", &table, &ours::run(&table));
+}
+
+#[test]
+fn envoy_does_what_the_table_says() {
+    let Some(binary) = std::env::var_os("ENVOY") else {
+        // Past the test runner's capture: a skipped check must be seen.
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED envoy_does_what_the_table_says: ENVOY does not name an Envoy binary");
+        return;
+    };
+    let table = table::read();
+    let seen = envoy::run(&table, std::path::Path::new(&binary));
+    if std::env::var_os("BLESS").is_some() {
+        table::write(&table, &seen);
+        return;
+    }
+    compare("Envoy", &table, &seen);
+}
+
+fn compare(who: &str, table: &[table::Case], seen: &[Vec<String>]) {
+    let mut wrong = Vec::new();
+    for (case, seen) in table.iter().zip(seen) {
+        if case.expected != *seen {
+            let diff = table::diff(&case.expected, seen);
+            wrong.push(format!("case {} (line {}): - the table, + {who}\n{diff}", case.name, case.line));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} cases differ\n\n{}", wrong.len(), table.len(), wrong.join("\n\n"));
+}
