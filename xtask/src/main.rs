@@ -1,5 +1,6 @@
 //! `cargo xtask`: what the Makefile's targets do.
 
+mod envoy;
 mod failure;
 mod process;
 mod project;
@@ -21,6 +22,7 @@ const HELP: &str = "usage: cargo xtask COMMAND
 
   wasm          build every filter and test guest into dist/
   clippy-wasm   run clippy over what exists only in the .wasm files
+  envoy         find or get an Envoy and print its path
   size          list the sizes of the files in dist/
 
 docs/build.md tells how the tools are found and which variables matter.";
@@ -46,6 +48,10 @@ fn run(arguments: &[String]) -> Outcome<()> {
         }
         ["wasm"] => wasm::build(&Project::find()?).map(|_| ()),
         ["clippy-wasm"] => wasm::lint(&Project::find()?),
+        ["envoy"] => {
+            println!("{}", envoy::find(&Project::find()?)?.display());
+            Ok(())
+        }
         ["size"] => wasm::sizes(&Project::find()?),
         _ => Err(Failure::new(format!("unknown command: {}\n{HELP}", words.join(" ")))),
     }

@@ -1,7 +1,7 @@
 //! Where things are: the repository, the caches, cargo's folders, and the environment that nested programs get.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -77,10 +77,14 @@ pub fn cargo_home() -> Option<PathBuf> {
     }
 }
 
-/// The first folder of `PATH` that holds this program.
+/// This program in the first folder of `PATH` that holds it.
 pub fn on_path(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_program(file))
+    on(&env::var_os("PATH")?, program)
+}
+
+/// The same for a list of folders like that of `PATH`.
+pub fn on(path: &OsStr, program: &str) -> Option<PathBuf> {
+    env::split_paths(path).map(|folder| folder.join(program)).find(|file| is_program(file))
 }
 
 /// Whether this is a file that may be executed.
