@@ -1,5 +1,6 @@
 //! `cargo xtask`: what the Makefile's targets do.
 
+mod demo;
 mod envoy;
 mod failure;
 mod process;
@@ -22,6 +23,7 @@ const HELP: &str = "usage: cargo xtask COMMAND
 
   wasm          build every filter and test guest into dist/
   clippy-wasm   run clippy over what exists only in the .wasm files
+  run           start an example until Ctrl-C: [--gateway embedded|envoy] [--example products]
   envoy         find or get an Envoy and print its path
   size          list the sizes of the files in dist/
 
@@ -52,6 +54,7 @@ fn run(arguments: &[String]) -> Outcome<()> {
             println!("{}", envoy::find(&Project::find()?)?.display());
             Ok(())
         }
+        ["run", options @ ..] => demo::run(&Project::find()?, &demo::Request::parse(options)?),
         ["size"] => wasm::sizes(&Project::find()?),
         _ => Err(Failure::new(format!("unknown command: {}\n{HELP}", words.join(" ")))),
     }

@@ -52,6 +52,11 @@ pub fn wait(child: &mut Child) -> io::Result<ExitStatus> {
 /// Ends a child with SIGTERM, and with SIGKILL if it is still there after the grace period.
 pub fn end(child: &mut Child) {
     ask_to_end(child);
+    see_end(child);
+}
+
+/// Waits for the end of a child that was asked to end; sends SIGKILL after the grace period.
+pub fn see_end(child: &mut Child) {
     let deadline = Instant::now() + GRACE;
     while Instant::now() < deadline {
         if !matches!(child.try_wait(), Ok(None)) {

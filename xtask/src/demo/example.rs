@@ -1,0 +1,171 @@
+//! What an example consists of: `examples/NAME/demo.conf`, its README, and `envoy-configs/NAME.yaml`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{During, Failure, Outcome};
+
+/// A demo upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// The name that it answers with.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// An example that can be run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The bootstrap, from the repository's root.
+    pub bootstrap: PathBuf,
+    /// Where clients connect.
+    pub listener: SocketAddr,
+    /// Where the gateway's admin pages are.
+    pub admin: SocketAddr,
+    /// What stands behind the gateway.
+    pub upstreams: Vec<Upstream>,
+    /// Commands to try, from the README.
+    pub commands: Vec<String>,
+}
+
+impl Example {
+    /// Reads the example of this name.
+    pub fn read(root: &Path, name: &str) -> Outcome<Self> {
+        let folder = root.join("examples").join(name);
+        let file = folder.join("demo.conf");
+        if !file.is_file() {
+            return Err(Failure::new(format!("no example `{name}`; there is: {}", all(root).join(", "))));
+        }
+        let bootstrap = Path::new("envoy-configs").join(format!("{name}.yaml"));
+        if !root.join(&bootstrap).is_file() {
+            return Err(Failure::new(format!("{} is missing", bootstrap.display())));
+        }
+        let text = fs::read_to_string(&file).during(|| file.display())?;
+        let commands = fs::read_to_string(folder.join("README.md")).map_or_else(|_| Vec::new(), |text| curls(&text));
+        let example = parse(&text, bootstrap, commands);
+        example.map_err(|why| Failure::new(format!("examples/{name}/demo.conf: {why}")))
+    }
+
+    /// Every address that the example listens on, with what it is for.
+    pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, &str)> {
+        let own = [(self.listener, "the gateway's listener"), (self.admin, "the gateway's admin pages")];
+        own.into_iter().chain(self.upstreams.iter().map(|upstream| (upstream.address, upstream.name.as_str())))
+    }
+}
+
+/// The names of all examples.
+fn all(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root.join("examples")).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries
+        .filter(|entry| entry.path().join("demo.conf").is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Reads `listener ADDRESS`, `admin ADDRESS` and `upstream NAME ADDRESS` lines; `#` starts a comment.
+fn parse(text: &str, bootstrap: PathBuf, commands: Vec<String>) -> Result<Example, String> {
+    let (mut listener, mut admin, mut upstreams) = (None, None, Vec::new());
+    for (line, number) in text.lines().zip(1..) {
+        let address = |word: &str| word.parse().map_err(|_| format!("line {number}: {word} is no IP:PORT"));
+        let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            ["listener", word] => listener = Some(address(word)?),
+            ["admin", word] => admin = Some(address(word)?),
+            ["upstream", name, word] => {
+                upstreams.push(Upstream { name: (*name).to_owned(), address: address(word)? });
+            }
+            _ => {
+                let expected = "`listener IP:PORT`, `admin IP:PORT` or `upstream NAME IP:PORT`";
+                return Err(format!("line {number}: expected {expected}"));
+            }
+        }
+    }
+    if upstreams.is_empty() {
+        return Err("no upstream".to_owned());
+    }
+    let listener = listener.ok_or("no listener")?;
+    let admin = admin.ok_or("no admin")?;
+    Ok(Example { bootstrap, listener, admin, upstreams, commands })
+}
+
+/// The curl commands in a README's code blocks, with or without a `$` in front.
+fn curls(text: &str) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    let (mut in_block, mut continued) = (false, false);
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            (in_block, continued) = (!in_block, false);
+            continue;
+        }
+        let command = line.strip_prefix("$ ").unwrap_or(line);
+        if !in_block {
+            continue;
+        }
+        if continued {
+            if let Some(last) = commands.last_mut() {
+                last.push_str(&format!("\n  {line}"));
+            }
+        } else if command.starts_with("curl ") {
+            commands.push(command.to_owned());
+        } else {
+            continue;
+        }
+        continued = line.ends_with('\\');
+    }
+    commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    const CONF: &str =
+        "# ports\nlistener 127.0.0.1:10000\nadmin 127.0.0.1:9901 # stats\n\nupstream v1 127.0.0.1:18081\n";
+
+    #[test]
+    fn an_example_is_read_from_its_three_files() {
+        let dir = Scratch::new("example");
+        dir.write("examples/shop/demo.conf", CONF.as_bytes());
+        dir.write("examples/shop/README.md", b"```sh\n$ curl a\n{}\n```\n");
+        assert_eq!(Example::read(dir.path(), "shop").unwrap_err().to_string(), "envoy-configs/shop.yaml is missing");
+        dir.write("envoy-configs/shop.yaml", b"");
+        let example = Example::read(dir.path(), "shop").unwrap();
+        assert_eq!(example.commands, ["curl a"]);
+        let addresses: Vec<_> = example.addresses().map(|(address, what)| format!("{address} {what}")).collect();
+        assert_eq!(
+            addresses,
+            [
+                "127.0.0.1:10000 the gateway's listener",
+                "127.0.0.1:9901 the gateway's admin pages",
+                "127.0.0.1:18081 v1"
+            ]
+        );
+        let text = Example::read(dir.path(), "shpo").unwrap_err().to_string();
+        assert_eq!(text, "no example `shpo`; there is: shop");
+    }
+
+    #[test]
+    fn mistakes_in_the_file_are_named_with_their_line() {
+        for (text, expected) in [
+            ("listener here", "line 1: here is no IP:PORT"),
+            ("\nport 1", "line 2: expected `listener IP:PORT`, `admin IP:PORT` or `upstream NAME IP:PORT`"),
+            ("listener 127.0.0.1:1", "no upstream"),
+            ("upstream a 127.0.0.1:1\nadmin 127.0.0.1:2", "no listener"),
+        ] {
+            assert_eq!(parse(text, PathBuf::new(), Vec::new()).unwrap_err(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_commands_in_code_blocks_are_taken() {
+        let readme = "Use curl like this:\ncurl not-this\n```console\n$ curl one\noutput\n$ curl -H 'a: b' \\\n    two\n```\n\
+            ```sh\ncurl three\n```\ncurl nor-this\n";
+        assert_eq!(curls(readme), ["curl one", "curl -H 'a: b' \\\n      two", "curl three"]);
+    }
+}
