@@ -1,5 +1,7 @@
 //! `cargo xtask`: what the Makefile's targets do.
 
+mod bench;
+mod checks;
 mod demo;
 mod envoy;
 mod failure;
@@ -21,11 +23,12 @@ use project::Project;
 
 const HELP: &str = "usage: cargo xtask COMMAND
 
-  wasm          build every filter and test guest into dist/
-  clippy-wasm   run clippy over what exists only in the .wasm files
-  run           start an example until Ctrl-C: [--gateway embedded|envoy] [--example products]
-  envoy         find or get an Envoy and print its path
-  size          list the sizes of the files in dist/
+  wasm    build every filter and test guest into dist/
+  size    list the sizes of the files in dist/
+  envoy   find or get an Envoy and print its path
+  run     start an example until Ctrl-C: [--gateway embedded|envoy] [--example products]
+  test    run every check, or those named: fmt clippy wasm clippy-wasm envoy tests validate e2e
+  bench   measure the filters in Envoy; options go to `sluice bench`
 
 docs/build.md tells how the tools are found and which variables matter.";
 
@@ -49,7 +52,11 @@ fn run(arguments: &[String]) -> Outcome<()> {
             Ok(())
         }
         ["wasm"] => wasm::build(&Project::find()?).map(|_| ()),
-        ["clippy-wasm"] => wasm::lint(&Project::find()?),
+        ["test", names @ ..] => {
+            let steps = checks::select(names)?;
+            checks::run(&Project::find()?, &steps)
+        }
+        ["bench", options @ ..] => bench::run(&Project::find()?, options),
         ["envoy"] => {
             println!("{}", envoy::find(&Project::find()?)?.display());
             Ok(())

@@ -1,6 +1,8 @@
 //! Runs other programs and waits for them, ready to stop them when we are asked to stop.
 
 use std::io;
+use std::iter;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -75,8 +77,10 @@ pub fn ask_to_end(child: &Child) {
     }
 }
 
+/// The start of a command line, with the program as it would be typed.
 fn name(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args()).take(3);
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = iter::once(program).chain(command.get_args()).take(3);
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 

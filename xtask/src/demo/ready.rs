@@ -49,6 +49,7 @@ fn says_ready(admin: SocketAddr) -> std::io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead as _, BufReader};
     use std::thread;
 
     #[test]
@@ -69,13 +70,14 @@ mod tests {
             let address = listener.local_addr().unwrap();
             let server = thread::spawn(move || {
                 let (mut stream, _) = listener.accept().unwrap();
-                let mut request = [0; 16];
-                stream.read_exact(&mut request).unwrap();
+                // To its end: closing with something unread would reset the connection.
+                let lines = BufReader::new(&stream).lines().map(Result::unwrap).take_while(|line| !line.is_empty());
+                let request: Vec<_> = lines.collect();
                 stream.write_all(answer.as_bytes()).unwrap();
                 request
             });
             assert_eq!(says_ready(address).unwrap(), expected);
-            assert_eq!(&server.join().unwrap(), b"GET /ready HTTP/");
+            assert_eq!(server.join().unwrap()[0], "GET /ready HTTP/1.1");
         }
     }
 }
