@@ -7,6 +7,10 @@ use crate::stream_data::Direction;
 
 impl Chain<'_> {
     pub(crate) fn emit_headers(&mut self, direction: Direction, end: bool) {
+        // A filter that resumes in its own callback and goes on sends the headers twice through the later filters.
+        if std::mem::replace(&mut self.stream.sides.of_mut(direction).headers_left, true) {
+            return;
+        }
         let headers = self.with_half(direction, |half| half.headers.clone()).unwrap_or_default();
         match direction {
             Direction::Request => {
@@ -86,6 +90,8 @@ impl Chain<'_> {
         let has_response = self.with_half(Direction::Response, |half| half.headers.is_some());
         if !has_response {
             if decoding {
+                // Sent once the callback has returned; nothing moves on until then.
+                self.stream.sides.of_mut(Direction::Request).aborted = true;
                 self.stream.prepared = Some(reply);
             } else {
                 self.send_reply(reply);

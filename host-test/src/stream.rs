@@ -32,6 +32,8 @@ pub(crate) struct Stream {
 pub(crate) struct Side {
     /// The end has come in.
     pub(crate) ended: bool,
+    /// The headers have left the chain.
+    pub(crate) headers_left: bool,
     /// The end has left the chain.
     pub(crate) finished: bool,
     /// A local reply stops this direction's filters.

@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::call::Call;
+use super::headers::splits_response;
 use crate::abi::{LogLevel, Status};
 use crate::context::{Action, BodyView, Timer};
 use crate::effect::LocalReply;
@@ -122,7 +123,8 @@ pub(super) fn send_local_response(
 ) -> Answer {
     let details = call.copy(details, details_len)?;
     let body = call.copy(body, body_len)?;
-    let headers = pairs::decode(&call.copy(headers, headers_len)?);
+    let mut headers = pairs::decode(&call.copy(headers, headers_len)?);
+    headers.retain(|(name, value)| !splits_response(call, name, value));
     let state = call.state();
     if state.context().is_some_and(|context| context.stream.is_some()) {
         if ending(state.callback) {

@@ -5,6 +5,19 @@ use super::call::Call;
 use crate::abi::MapType;
 use crate::pairs;
 
+/// True for a value that Envoy would write to the client as it is, and so split the response. It is not taken.
+pub(super) fn splits_response(call: &mut Call<'_>, name: &[u8], value: &[u8]) -> bool {
+    let splits = name.iter().chain(value).any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+    if splits {
+        call.state().misuse("a line break or NUL in a response header; Envoy sends it as it is: response splitting");
+    }
+    splits
+}
+
+fn is_response(map: MapType) -> bool {
+    matches!(map, MapType::ResponseHeaders | MapType::ResponseTrailers)
+}
+
 pub(super) fn get_pairs(call: &mut Call<'_>, map: u32, out: u32, out_len: u32) -> Answer {
     let map = MapType::from_raw(map)?;
     let state = call.peek();
@@ -36,7 +49,10 @@ pub(super) fn get(call: &mut Call<'_>, map: u32, key: u32, key_len: u32, out: u3
 
 pub(super) fn set_pairs(call: &mut Call<'_>, map: u32, data: u32, len: u32) -> Answer {
     let map = MapType::from_raw(map)?;
-    let pairs = pairs::decode(&call.copy(data, len)?);
+    let mut pairs = pairs::decode(&call.copy(data, len)?);
+    if is_response(map) {
+        pairs.retain(|(name, value)| !splits_response(call, name, value));
+    }
     call.context()?.write_map(map, |map, role| {
         map.clear();
         for (name, value) in &pairs {
@@ -49,6 +65,9 @@ pub(super) fn set_pairs(call: &mut Call<'_>, map: u32, data: u32, len: u32) -> A
 pub(super) fn add(call: &mut Call<'_>, map: u32, key: u32, key_len: u32, value: u32, value_len: u32) -> Answer {
     let map = MapType::from_raw(map)?;
     let (key, value) = (call.copy(key, key_len)?, call.copy(value, value_len)?);
+    if is_response(map) && splits_response(call, &key, &value) {
+        return Ok(());
+    }
     call.context()?.write_map(map, |map, role| map.append(role, &key, &value))?;
     Ok(())
 }
@@ -56,6 +75,9 @@ pub(super) fn add(call: &mut Call<'_>, map: u32, key: u32, key_len: u32, value: 
 pub(super) fn replace(call: &mut Call<'_>, map: u32, key: u32, key_len: u32, value: u32, value_len: u32) -> Answer {
     let map = MapType::from_raw(map)?;
     let (key, value) = (call.copy(key, key_len)?, call.copy(value, value_len)?);
+    if is_response(map) && splits_response(call, &key, &value) {
+        return Ok(());
+    }
     call.context()?.write_map(map, |map, role| map.replace_as(role, &key, &value))?;
     Ok(())
 }

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub fn run(table: &[Case]) -> Vec<Vec<String>> {
+/// What each case shows, and how many reports of misuse it makes.
+pub fn run(table: &[Case]) -> (Vec<Vec<String>>, Vec<usize>) {
     let host = Arc::new(Host::new(Clock::settable(1_700_000_000_000_000_000), 7));
     host.set_clusters(["up", "side", "dead"].map(str::to_owned));
     let start = |stop: bool, listener: &str| {
@@ -37,9 +38,9 @@ pub fn run(table: &[Case]) -> Vec<Vec<String>> {
             };
             host.clock().advance(Duration::from_secs(10));
             host.take_log();
-            Exchange::run(&host, worker, case)
+            (Exchange::run(&host, worker, case), worker.take_misuse().len())
         })
-        .collect()
+        .unzip()
 }
 
 /// One case under way: what has arrived at both ends.
@@ -209,7 +210,7 @@ impl Exchange {
         };
         let shown_map = |map: &HeaderMap| shown_headers(text(map).iter().map(|(n, v)| (n.as_str(), v.as_str())));
         let mut lines = Vec::new();
-        if let Some(map) = self.upstream.as_ref().filter(|_| self.upstream_is_complete()) {
+        if let Some(map) = self.upstream.as_ref().filter(|_| self.answered) {
             let length = content_length(map);
             let mut map = map.clone();
             if length.is_none()
@@ -240,8 +241,14 @@ impl Exchange {
             None => lines.push("client: hangs".to_owned()),
             Some(map) => {
                 let status = String::from_utf8_lossy(map.get(b":status").unwrap_or_default()).into_owned();
-                let trailers =
-                    self.client_trailers.as_ref().map(|map| format!(" trailers{}", shown_map(map))).unwrap_or_default();
+                let length = content_length(map).filter(|_| !case.is_head());
+                let trailers = self
+                    .client_trailers
+                    .as_ref()
+                    .filter(|_| length.is_none())
+                    .map(|map| format!(" trailers{}", shown_map(map)))
+                    .unwrap_or_default();
+                let is_complete = self.client_end && length.is_none_or(|length| self.client_body.len() >= length);
                 let mut map = map.clone();
                 if self.client_end
                     && self.client_body.is_empty()
@@ -251,7 +258,7 @@ impl Exchange {
                 {
                     map.add("content-length", "0");
                 }
-                let end = if self.client_end {
+                let end = if is_complete {
                     ""
                 } else if self.reset {
                     " cut"

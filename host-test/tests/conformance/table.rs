@@ -20,6 +20,8 @@ pub struct Case {
     pub answer_trailers: Vec<(String, String)>,
     /// A VM dies in it: nobody tells when it is over.
     pub traps: bool,
+    /// Our host reports it as misuse and does not do what Envoy does.
+    pub refused_here: bool,
     pub expected: Vec<String>,
     /// The lines that describe the case, for writing the table anew.
     pub source: Vec<String>,
@@ -87,6 +89,7 @@ fn parse(text: &str) -> Vec<Case> {
             "answer-header" => case.answer_headers.push(pair()),
             "answer" => case.answer = repeated(rest),
             "answer-trailer" => case.answer_trailers.push(pair()),
+            "refused-here" => case.refused_here = true,
             "traps" => case.traps = true,
             _ => panic!("table.txt:{}: unknown word {word}", at + 1),
         }
@@ -138,7 +141,8 @@ pub fn shown_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> S
             || name == "content-type"
             || name.starts_with("grpc-")
     };
-    headers.filter(|(name, _)| keep(name)).map(|(name, value)| format!(" {name}={value}")).collect()
+    let plain = |value: &str| value.replace('\r', "\\r").replace('\n', "\\n").replace('\0', "\\0");
+    headers.filter(|(name, _)| keep(name)).map(|(name, value)| format!(" {name}={}", plain(value))).collect()
 }
 
 /// Lines of both sides, a simple alignment by the longest common subsequence.
