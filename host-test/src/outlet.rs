@@ -171,10 +171,8 @@ impl Chain<'_> {
 
 /// Why the codec would refuse these request headers.
 fn unsendable(headers: &HeaderMap) -> Option<String> {
-    if headers.get(b":path").is_none() {
-        // Without a path there is no route either, and the router's 404 comes first.
-        return None;
-    }
+    // Without a path there is no route either, and the router's 404 comes first.
+    headers.get(b":path")?;
     if headers.get(b":method").is_none() {
         return Some("missing required header: :method".to_owned());
     }
