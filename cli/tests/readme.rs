@@ -1,0 +1,159 @@
+//! The pages' commands are run and their output compared, on both gateways; their configurations are checked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use filter_kit::Filter;
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// A fenced block: its info string and its text.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        if let Some(info) = line.strip_prefix("```") {
+            open = !open;
+            if open {
+                blocks.push((info.trim().to_owned(), String::new()));
+            }
+        } else if open {
+            let block = &mut blocks.last_mut().unwrap().1;
+            block.push_str(line);
+            block.push('\n');
+        }
+    }
+    assert!(!open, "{page}: a block has no end");
+    blocks
+}
+
+/// Commands of `console` blocks with the output that the page promises.
+fn commands(page: &str) -> Vec<(String, String)> {
+    let mut commands: Vec<(String, String)> = Vec::new();
+    for (_, text) in blocks(page).into_iter().filter(|(info, _)| info == "console") {
+        for line in text.lines() {
+            match line.strip_prefix("$ ") {
+                Some(command) => commands.push((command.to_owned(), String::new())),
+                None => {
+                    let output = &mut commands.last_mut().expect("a block starts with a command").1;
+                    output.push_str(line);
+                    output.push('\n');
+                }
+            }
+        }
+    }
+    commands
+}
+
+/// Processes that end with the test.
+struct Running(Vec<Child>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn start(command: &mut Command) -> Child {
+    let command = command.current_dir(root()).stdin(Stdio::null());
+    command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn wait_for(ports: &[u16], running: &mut Running) {
+    let begin = Instant::now();
+    for port in ports {
+        while TcpStream::connect(("127.0.0.1", *port)).is_err() {
+            for child in &mut running.0 {
+                assert!(child.try_wait().unwrap().is_none(), "a process ended before it listened");
+            }
+            assert!(begin.elapsed() < Duration::from_secs(60), "nothing listens on port {port}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+const PORTS: [u16; 4] = [10000, 9901, 18081, 18082];
+
+/// Starts the demo servers and a gateway, and runs the commands of a page.
+fn follow(page: &str, gateway: &mut Command) {
+    for port in PORTS {
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "port {port} is taken; the pages' commands need it");
+    }
+    let programs = Path::new(env!("CARGO_BIN_EXE_sluice")).parent().unwrap();
+    let mut upstreams = Command::new(programs.join("demo-upstream"));
+    upstreams.args(["--serve", "product-service-v1=127.0.0.1:18081", "--serve", "product-service-v2=127.0.0.1:18082"]);
+    let mut running = Running(vec![start(upstreams.stdout(Stdio::null()))]);
+    running.0.push(start(gateway.stdout(Stdio::null()).stderr(Stdio::null())));
+    wait_for(&PORTS, &mut running);
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
+    let commands = commands(page);
+    assert!(!commands.is_empty(), "{page} has no commands");
+    for (command, expected) in commands {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("{command} 2>&1")).env("PATH", &path).current_dir(root());
+        let output = shell.output().unwrap();
+        let seen = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(seen, expected, "{page}: $ {command}");
+    }
+}
+
+/// One test, since the pages' ports are fixed.
+#[test]
+fn commands_of_the_pages_print_what_the_pages_say() {
+    for page in ["README.md", "examples/products/README.md"] {
+        let mut embedded = Command::new(env!("CARGO_BIN_EXE_sluice"));
+        follow(page, embedded.args(["serve", "envoy-configs/products.yaml"]));
+        let Some(envoy) = std::env::var_os("ENVOY") else {
+            eprintln!("SKIPPED on Envoy: the variable ENVOY names none");
+            continue;
+        };
+        let mut envoy = Command::new(envoy);
+        follow(page, envoy.args(["-c", "envoy-configs/products.yaml", "--use-dynamic-base-id", "-l", "off"]));
+    }
+}
+
+/// YAML as the JSON that a filter reads.
+fn json(yaml: &str) -> Vec<u8> {
+    let value: serde_json::Value = serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+    value.to_string().into_bytes()
+}
+
+#[test]
+fn configurations_of_the_pages_are_valid() {
+    let pages = ["filters/header-router", "filters/prefix-rewrite", "filters/suite"].map(|f| format!("{f}/README.md"));
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        path.strip_prefix(root()).unwrap().display().to_string()
+    });
+    let mut checked = 0;
+    for page in pages.into_iter().chain(docs).chain(["README.md".to_owned()]) {
+        for (info, text) in blocks(&page) {
+            let error = match info.as_str() {
+                "yaml header-router" => header_router::HeaderRouter::from_config(&json(&text)).err(),
+                "yaml prefix-rewrite" => prefix_rewrite::PrefixRewrite::from_config(&json(&text)).err(),
+                "yaml suite" => suite::Suite::from_config(&json(&text)).err(),
+                other if other.starts_with("yaml") => {
+                    json(&text);
+                    None
+                }
+                "json" => {
+                    serde_json::from_str::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{page}: {error}"));
+                    None
+                }
+                _ => continue,
+            };
+            assert_eq!(error, None, "{page}\n{text}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 4, "only {checked} blocks found");
+}
