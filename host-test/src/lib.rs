@@ -27,6 +27,8 @@ mod value;
 mod vm;
 mod worker;
 
+pub mod gateway;
+
 pub use abi::{LogLevel, Status};
 pub use attributes::{Attributes, RouteInfo, RouteResolver};
 pub use clock::Clock;

@@ -1,0 +1,149 @@
+//! Clusters: where requests go.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::InvalidBootstrap;
+use super::reader::At;
+
+/// A static or DNS cluster with round robin.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// The name that routes use.
+    pub name: String,
+    /// How host names become addresses.
+    pub discovery: Discovery,
+    /// Which addresses DNS is asked for.
+    pub lookup: LookupFamily,
+    /// How long a connection may take to be established; Envoy's default is 5 s.
+    pub connect_timeout: Duration,
+    /// Pause between two DNS look-ups; Envoy's default is 5 s.
+    pub dns_refresh: Duration,
+    /// The endpoints in the order of the file.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `type` of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// IP addresses in the file.
+    Static,
+    /// Host names; every address that DNS returns is an endpoint.
+    StrictDns,
+    /// One host name; the first address that DNS returns is the endpoint.
+    LogicalDns,
+}
+
+/// `dns_lookup_family` of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupFamily {
+    /// IPv6 if there is any, else IPv4 (Envoy's default).
+    Auto,
+    /// IPv4 alone.
+    V4Only,
+    /// IPv6 alone.
+    V6Only,
+    /// IPv4 if there is any, else IPv6.
+    V4Preferred,
+    /// Both.
+    All,
+}
+
+/// One endpoint of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// IP address or host name.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl Cluster {
+    pub(super) fn read(at: At, others: &[Cluster]) -> Result<Self, InvalidBootstrap> {
+        let mut fields = at.fields()?;
+        let name_at = fields.need("name")?;
+        let name = name_at.name()?;
+        if others.iter().any(|other| other.name == name) {
+            return Err(name_at.fault(format!("a second cluster named `{name}`")));
+        }
+        let discovery = match fields.take("type") {
+            None => Discovery::Static,
+            Some(kind) => kind.choice(&[
+                ("STATIC", Discovery::Static),
+                ("STRICT_DNS", Discovery::StrictDns),
+                ("LOGICAL_DNS", Discovery::LogicalDns),
+            ])?,
+        };
+        let lookup = match fields.take("dns_lookup_family") {
+            None => LookupFamily::Auto,
+            Some(family) => family.choice(&[
+                ("AUTO", LookupFamily::Auto),
+                ("V4_ONLY", LookupFamily::V4Only),
+                ("V6_ONLY", LookupFamily::V6Only),
+                ("V4_PREFERRED", LookupFamily::V4Preferred),
+                ("ALL", LookupFamily::All),
+            ])?,
+        };
+        if let Some(policy) = fields.take("lb_policy") {
+            policy.choice(&[("ROUND_ROBIN", ())])?;
+        }
+        let connect_timeout = match fields.take("connect_timeout") {
+            None => Duration::from_secs(5),
+            Some(at) => {
+                let timeout = at.duration()?;
+                if timeout.is_zero() {
+                    return Err(at.fault("must be longer than 0s"));
+                }
+                timeout
+            }
+        };
+        let dns_refresh = match fields.take("dns_refresh_rate") {
+            None => Duration::from_secs(5),
+            Some(at) => {
+                let rate = at.duration()?;
+                if rate < Duration::from_millis(1) {
+                    return Err(at.fault("must be 0.001s or longer"));
+                }
+                rate
+            }
+        };
+        let mut endpoints = Vec::new();
+        if let Some(assignment) = fields.take("load_assignment") {
+            endpoints = read_assignment(assignment, discovery)?;
+        }
+        if discovery == Discovery::LogicalDns && endpoints.len() != 1 {
+            return Err(fields.fault("LOGICAL_DNS needs exactly one endpoint"));
+        }
+        fields.finish()?;
+        Ok(Self { name, discovery, lookup, connect_timeout, dns_refresh, endpoints })
+    }
+}
+
+fn read_assignment(at: At, discovery: Discovery) -> Result<Vec<Endpoint>, InvalidBootstrap> {
+    let mut assignment = at.fields()?;
+    let mut found = Vec::new();
+    assignment.need("cluster_name")?.name()?;
+    if let Some(localities) = assignment.take("endpoints") {
+        for locality in localities.list()? {
+            let mut locality = locality.fields()?;
+            if let Some(list) = locality.take("lb_endpoints") {
+                for item in list.list()? {
+                    let mut item = item.fields()?;
+                    let mut endpoint = item.need("endpoint")?.fields()?;
+                    let (host, port, place) = super::host_and_port(endpoint.need("address")?)?;
+                    if discovery == Discovery::Static && host.parse::<IpAddr>().is_err() {
+                        return Err(place.fault(format!(
+                            "`{host}` is not an IP address; a host name needs `type: STRICT_DNS` or `LOGICAL_DNS`"
+                        )));
+                    }
+                    endpoint.finish()?;
+                    item.finish()?;
+                    found.push(Endpoint { host, port });
+                }
+            }
+            locality.finish()?;
+        }
+    }
+    assignment.finish()?;
+    Ok(found)
+}

@@ -1,0 +1,152 @@
+//! Whole files: what is read, and how the rest is refused.
+
+use std::time::Duration;
+
+use super::*;
+
+const GOOD: &str = r#"
+node: {id: node-1, cluster: cluster-1}
+admin:
+  address: {socket_address: {address: 127.0.0.1, port_value: 9901}}
+stats_config:
+  stats_tags:
+  - {tag_name: rule, regex: '(\.rule\.(.+?))\.'}
+static_resources:
+  listeners:
+  - name: main
+    address: {socket_address: {address: 127.0.0.1, port_value: 10000}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress
+          route_config:
+            name: local
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - name: chosen
+                match: {prefix: /, headers: [{name: X-Cluster, present_match: true}]}
+                route: {cluster_header: X-Cluster, timeout: 2s}
+              - match: {path: /a}
+                route:
+                  weighted_clusters: {clusters: [{name: one, weight: 1}, {name: two, weight: 3}]}
+              - match: {path_separated_prefix: /b}
+                route: {cluster: one, prefix_rewrite: /, host_rewrite_literal: h}
+              - match: {safe_regex: {regex: "/c[0-9]+"}}
+                direct_response: {status: 404, body: {inline_string: nothing}}
+          http_filters:
+          - name: router-filter
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                name: hr
+                failure_policy: FAIL_RELOAD
+                reload_config: {backoff: {base_interval: 0.1s, max_interval: 1s}}
+                configuration:
+                  "@type": type.googleapis.com/google.protobuf.Struct
+                  value: {b: [1, 0.5], a: yes}
+                vm_config:
+                  vm_id: v
+                  runtime: envoy.wasm.runtime.v8
+                  code: {local: {filename: dist/header-router.wasm}}
+                  environment_variables: {key_values: {A: b}}
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+  clusters:
+  - name: one
+    connect_timeout: 0.25s
+    load_assignment:
+      cluster_name: one
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}}]}]
+  - name: two
+    type: STRICT_DNS
+    load_assignment:
+      cluster_name: two
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: localhost, port_value: 2}}}}]}]
+"#;
+
+#[test]
+fn a_whole_file_is_read() {
+    let bootstrap = parse(GOOD).unwrap();
+    assert_eq!((bootstrap.node_id.as_str(), bootstrap.node_cluster.as_str()), ("node-1", "cluster-1"));
+    assert_eq!(bootstrap.admin.unwrap().to_string(), "127.0.0.1:9901");
+    assert_eq!(bootstrap.clusters.len(), 2);
+    assert_eq!(bootstrap.clusters[0].connect_timeout, Duration::from_millis(250));
+    assert_eq!(bootstrap.clusters[1].endpoints, [Endpoint { host: "localhost".into(), port: 2 }]);
+    let http = &bootstrap.listeners[0].http;
+    let [filter] = http.filters.as_slice() else { panic!() };
+    assert_eq!(filter.configuration, br#"{"a":true,"b":[1,"0.5"]}"#);
+    assert_eq!(
+        filter.when_failed,
+        WhenFailed::FailReload(Reload { base: Duration::from_millis(100), max: Duration::from_secs(1) })
+    );
+    let routes = &http.routes.hosts[0].routes;
+    assert!(matches!(&routes[0].action, Action::Proxy(Proxy { cluster: ClusterChoice::FromHeader(name), timeout, .. })
+        if name == "x-cluster" && *timeout == Duration::from_secs(2)));
+    assert!(matches!(&routes[1].action, Action::Proxy(Proxy { cluster: ClusterChoice::Weighted(split), timeout, .. })
+        if split.total == 4 && *timeout == Duration::from_secs(15)));
+    assert!(matches!(&routes[3].action, Action::Respond { status: 404, body } if body == "nothing"));
+}
+
+/// Puts `new` for `old` in the good file and returns the error's text.
+fn refused(old: &str, new: &str) -> String {
+    assert_eq!(GOOD.matches(old).count(), 1, "{old:?} must stand in the file once");
+    match parse(&GOOD.replace(old, new)) {
+        Ok(_) => panic!("accepted: {new}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn everything_else_is_refused_with_its_path() {
+    let manager = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+    let route = format!("{manager}.route_config.virtual_hosts[0].routes");
+    for (old, new, at, words) in [
+        ("node:", "layered_runtime: {}\nnode:", "layered_runtime".to_owned(), "not served"),
+        ("    connect_timeout: 0.25s", "    transport_socket: {name: tls}", "static_resources.clusters[0].transport_socket".into(), "not served"),
+        ("    connect_timeout: 0.25s", "    conect_timeout: 1s", "static_resources.clusters[0].conect_timeout".into(), "did you mean `connect_timeout`"),
+        ("    connect_timeout: 0.25s", "    connect_timeout: 250ms", "static_resources.clusters[0].connect_timeout".into(), "expected a duration"),
+        ("    connect_timeout: 0.25s", "    lb_policy: MAGLEV", "static_resources.clusters[0].lb_policy".into(), "not served"),
+        ("    type: STRICT_DNS\n", "", "static_resources.clusters[1].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address".into(), "not an IP address"),
+        ("    type: STRICT_DNS", "    type: EDS", "static_resources.clusters[1].type".into(), "not served"),
+        ("name: two\n    type", "name: one\n    type", "static_resources.clusters[1].name".into(), "second cluster"),
+        ("stat_prefix: ingress", "stat_prefix: ingress\n          use_remote_address: true", format!("{manager}.use_remote_address"), "not served"),
+        ("stat_prefix: ingress", "stat_prefix: [1]", format!("{manager}.stat_prefix"), "expected a string"),
+        ("route: {cluster: one, ", "route: {cluster: oen, ", format!("{route}[2].route.cluster"), "did you mean `one`"),
+        ("route: {cluster: one, ", "route: {cluster: one, cluster_header: x, ", format!("{route}[2].route.cluster_header"), "only one of them"),
+        ("route: {cluster: one, ", "route: {cluster: one, retry_policy: {}, ", format!("{route}[2].route.retry_policy"), "not served"),
+        ("weight: 1}, {name: two, weight: 3}", "weight: 0}, {name: two, weight: 0}", format!("{route}[1].route.weighted_clusters"), "sum of the weights"),
+        ("{regex: \"/c[0-9]+\"}", "{regex: \"/c[\"}", format!("{route}[3].match.safe_regex.regex"), "not a regular expression"),
+        ("direct_response: {status: 404, body: {inline_string: nothing}}", "redirect: {}", format!("{route}[3].redirect"), "not served"),
+        ("status: 404, body", "status: 700, body", format!("{route}[3].direct_response.status"), "from 0 to 599"),
+        ("[\"*\"]", "[\"*\", \"*\"]", format!("{manager}.route_config.virtual_hosts[0].domains[1]"), "stands twice"),
+        ("failure_policy: FAIL_RELOAD", "fail_open: true", format!("{manager}.http_filters[0].typed_config.config.fail_open"), "not served"),
+        ("failure_policy: FAIL_RELOAD", "failure_policy: FAIL_SOMEHOW", format!("{manager}.http_filters[0].typed_config.config.failure_policy"), "not served"),
+        ("google.protobuf.Struct", "google.protobuf.BytesValue", format!("{manager}.http_filters[0].typed_config.config.configuration.@type"), "not served"),
+        ("{A: b}", "{A: 1}", format!("{manager}.http_filters[0].typed_config.config.vm_config.environment_variables.key_values.A"), "expected a string"),
+        ("regex: '(\\.rule\\.(.+?))\\.'", "regex: 'abc'", "stats_config.stats_tags[0].regex".into(), "needs a group"),
+    ] {
+        let error = refused(old, new);
+        let expected = format!(" {at}: ");
+        assert!(error.contains(&expected) && error.contains(words), "{new}:\n{error}\nwanted{expected}... {words}");
+        assert!(error.split(':').take(2).all(|part| part.parse::<usize>().is_ok_and(|n| n > 0)), "no place: {error}");
+    }
+}
+
+#[test]
+fn the_advice_names_the_file() {
+    let error = parse("static_resources: {}\ndynamic_resources: {}\n").unwrap_err().in_file(Path::new("x.yaml"));
+    assert_eq!(
+        error.to_string(),
+        "x.yaml:2:1: dynamic_resources: not served by the embedded gateway; run this file on Envoy: envoy -c x.yaml"
+    );
+}
+
+#[test]
+fn the_router_must_come_last() {
+    let error = refused("          - name: envoy.filters.http.router\n            typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}\n", "");
+    assert!(error.contains("http_filters: the last filter must be"), "{error}");
+}

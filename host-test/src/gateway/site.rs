@@ -1,0 +1,242 @@
+//! One listener's filter chain on one thread, in one generation of the configuration.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::clusters::ThreadCluster;
+use super::generation::Generation;
+use super::log::{Level, Log};
+use super::pipe::{self, Reader};
+use super::stats::HttpStats;
+use super::words::Failure;
+use super::{bootstrap, head};
+use crate::{Answer, Callout, Closed, Effect, HeaderMap, RouteResolver, StreamId, Worker};
+
+/// Largest body of a callout's answer.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// How often queues of other threads are looked at.
+const QUEUE_POLL: Duration = Duration::from_millis(100);
+
+/// The clusters of one thread by name.
+pub(crate) type ThreadClusters = Rc<HashMap<String, Rc<ThreadCluster>>>;
+
+/// A listener's chain on a thread.
+pub(crate) struct Site {
+    pub(crate) generation: Arc<Generation>,
+    /// Which listener of the generation.
+    index: usize,
+    worker: RefCell<Worker>,
+    inboxes: RefCell<HashMap<StreamId, Rc<Inbox>>>,
+    pub(crate) clusters: ThreadClusters,
+    pub(crate) stats: Arc<HttpStats>,
+    pub(crate) log: Log,
+    /// Finds the route for attributes such as `xds.route_name`.
+    pub(crate) resolver: RouteResolver,
+    changed: Notify,
+    ticker: Cell<Option<AbortHandle>>,
+}
+
+/// Effects on a stream that come from outside its own calls: timers, callouts, other streams.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    effects: RefCell<VecDeque<Effect>>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    pub(crate) async fn arrived(&self) {
+        if self.effects.borrow().is_empty() {
+            self.arrived.notified().await;
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<Effect> {
+        self.effects.borrow_mut().drain(..).collect()
+    }
+}
+
+impl Site {
+    pub(crate) fn new(
+        generation: Arc<Generation>,
+        index: usize,
+        worker: Worker,
+        clusters: ThreadClusters,
+        stats: Arc<HttpStats>,
+        log: Log,
+    ) -> Rc<Self> {
+        let resolver = super::generation::route_resolver(&generation, index);
+        let site = Rc::new(Self {
+            generation,
+            index,
+            worker: RefCell::new(worker),
+            inboxes: RefCell::default(),
+            clusters,
+            stats,
+            log,
+            resolver,
+            changed: Notify::new(),
+            ticker: Cell::new(None),
+        });
+        site.after();
+        let ticker = tokio::task::spawn_local(run_timers(Rc::downgrade(&site)));
+        site.ticker.set(Some(ticker.abort_handle()));
+        site
+    }
+
+    /// The listener's configuration.
+    pub(crate) fn listener(&self) -> Option<&bootstrap::Listener> {
+        self.generation.bootstrap.listeners.get(self.index)
+    }
+
+    /// Begins a stream.
+    pub(crate) fn open(self: &Rc<Self>, attributes: crate::Attributes) -> (StreamId, Rc<Inbox>) {
+        let id = self.call(|worker| worker.open(attributes));
+        let inbox = Rc::<Inbox>::default();
+        self.inboxes.borrow_mut().insert(id, inbox.clone());
+        (id, inbox)
+    }
+
+    /// Ends a stream.
+    pub(crate) fn close(self: &Rc<Self>, id: StreamId) -> Closed {
+        self.inboxes.borrow_mut().remove(&id);
+        self.call(|worker| worker.close(id))
+    }
+
+    /// Calls into the worker and passes on what it has for others.
+    pub(crate) fn call<R>(self: &Rc<Self>, work: impl FnOnce(&mut Worker) -> R) -> R {
+        let result = work(&mut self.worker.borrow_mut());
+        self.after();
+        result
+    }
+
+    /// Whether the filters hold back as much of the request as they may.
+    pub(crate) fn request_is_full(&self, id: StreamId) -> bool {
+        self.worker.borrow().request_is_full(id)
+    }
+
+    /// Whether the filters hold back as much of the response as they may.
+    pub(crate) fn response_is_full(&self, id: StreamId) -> bool {
+        self.worker.borrow().response_is_full(id)
+    }
+
+    fn after(self: &Rc<Self>) {
+        let (effects, callouts, traps, misuse) = {
+            let mut worker = self.worker.borrow_mut();
+            (worker.take_effects(), worker.callouts(), worker.take_traps(), worker.take_misuse())
+        };
+        self.deliver(effects);
+        for callout in callouts {
+            tokio::task::spawn_local(self.clone().call_out(callout));
+        }
+        for trap in traps {
+            self.log.line(Level::Critical, &trap.to_string());
+        }
+        for misuse in misuse {
+            self.log.line(Level::Error, &misuse.to_string());
+        }
+        self.changed.notify_one();
+    }
+
+    fn deliver(&self, effects: Vec<(StreamId, Effect)>) {
+        let inboxes = self.inboxes.borrow();
+        for (id, effect) in effects {
+            if let Some(inbox) = inboxes.get(&id) {
+                inbox.effects.borrow_mut().push_back(effect);
+                inbox.arrived.notify_one();
+            }
+        }
+    }
+
+    async fn call_out(self: Rc<Self>, callout: Callout) {
+        let token = callout.token;
+        let timeout = callout.timeout;
+        let asking = self.ask(callout);
+        let answer = match timeout {
+            Some(timeout) => tokio::time::timeout(timeout, asking).await.unwrap_or(Answer::Timeout),
+            None => asking.await,
+        };
+        let effects = self.call(|worker| worker.answer_callout(token, answer));
+        self.deliver(effects);
+    }
+
+    async fn ask(&self, callout: Callout) -> Answer {
+        let Some(cluster) = self.clusters.get(&callout.cluster) else { return Answer::NoHealthyUpstream };
+        let Some(address) = cluster.pick() else {
+            cluster.state.stats.cx_none_healthy.inc();
+            return Answer::NoHealthyUpstream;
+        };
+        let body = if callout.body.is_empty() {
+            Reader::empty()
+        } else {
+            let (sender, reader) = pipe::pipe();
+            sender.push(Bytes::from(callout.body));
+            sender.finish();
+            reader
+        };
+        let request = match head::to_upstream(&callout.headers, body) {
+            Ok(request) => request,
+            Err(why) => {
+                self.log.line(Level::Error, &format!("callout of {}: {}", callout.plugin, why.0));
+                return Answer::Reset;
+            }
+        };
+        let _active = cluster.state.stats.rq_active.hold();
+        let (response, lease) = match cluster.clone().send(address, request).await {
+            Ok(answer) => answer,
+            Err(Failure::NoHost) => return Answer::NoHealthyUpstream,
+            Err(Failure::Connect | Failure::ConnectTimeout) => return Answer::ConnectFailure,
+            Err(Failure::Ended | Failure::NotHttp) => return Answer::Reset,
+        };
+        cluster.state.stats.answered(response.status().as_u16());
+        let (parts, mut incoming) = response.into_parts();
+        let mut body = Vec::new();
+        while let Some(frame) = incoming.frame().await {
+            let Ok(frame) = frame else { return Answer::Reset };
+            if let Ok(data) = frame.into_data() {
+                if body.len() + data.len() > MAX_ANSWER_BYTES {
+                    return Answer::Reset;
+                }
+                body.extend_from_slice(&data);
+            }
+        }
+        lease.give_back();
+        Answer::Response { headers: head::from_upstream(&parts), body, trailers: HeaderMap::new() }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(ticker) = self.ticker.take() {
+            ticker.abort();
+        }
+    }
+}
+
+/// Runs the guests' timers until the site is gone.
+async fn run_timers(site: Weak<Site>) {
+    loop {
+        let Some(alive) = site.upgrade() else { return };
+        let wait = alive.worker.borrow().next_tick();
+        if wait.is_some_and(|wait| wait.is_zero()) {
+            let effects = alive.call(Worker::tick);
+            alive.deliver(effects);
+            drop(alive);
+            // Other tasks first, however short the period is.
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let sleep = tokio::time::sleep(wait.unwrap_or(QUEUE_POLL).min(QUEUE_POLL));
+        tokio::select! {
+            () = sleep => {}
+            () = alive.changed.notified() => {}
+        }
+    }
+}
