@@ -6,6 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
+use super::bootstrap::HttpConnectionManager;
 use crate::{HeaderMap, Role};
 
 /// The methods that Envoy's HTTP/1 parser knows; any other is answered 400.
@@ -46,8 +47,8 @@ pub(crate) struct Refused {
 }
 
 /// The request head as the first filter sees it.
-pub(crate) fn from_client(parts: &Parts, request_id: bool) -> Result<HeaderMap, Refused> {
-    check(parts)?;
+pub(crate) fn from_client(parts: &Parts, rules: &HttpConnectionManager) -> Result<HeaderMap, Refused> {
+    check(parts, rules.max_request_headers_kb * 1024)?;
     let mut map = HeaderMap::new();
     let authority = match parts.uri.authority() {
         // The target's host wins over the header.
@@ -68,6 +69,9 @@ pub(crate) fn from_client(parts: &Parts, request_id: bool) -> Result<HeaderMap, 
     let path = match parts.uri.path_and_query() {
         Some(path) if !path.as_str().is_empty() => path.as_str(),
         _ => "/",
+    };
+    let Some(path) = rules.paths.apply(path.as_bytes()) else {
+        return Err(Refused { status: StatusCode::BAD_REQUEST, body: "" });
     };
     map.add(":authority", authority);
     map.add(":path", path);
@@ -95,25 +99,33 @@ pub(crate) fn from_client(parts: &Parts, request_id: bool) -> Result<HeaderMap, 
     if map.get(b"x-forwarded-proto").is_none() {
         map.add("x-forwarded-proto", "http");
     }
-    if request_id && map.get(b"x-request-id").is_none_or(<[u8]>::is_empty) {
+    if rules.generate_request_id && map.get(b"x-request-id").is_none_or(<[u8]>::is_empty) {
         map.replace("x-request-id", uuid());
     }
     Ok(map)
 }
 
 /// What Envoy refuses before any filter runs and hyper does not.
-fn check(parts: &Parts) -> Result<(), Refused> {
+fn check(parts: &Parts, head_limit: usize) -> Result<(), Refused> {
     let bad = Refused { status: StatusCode::BAD_REQUEST, body: "Bad Request" };
     if parts.version == Version::HTTP_10 {
         return Err(Refused { status: StatusCode::UPGRADE_REQUIRED, body: "Upgrade Required" });
     }
     let target = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    let fields = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    let size = fields.sum::<usize>() + parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    if size > head_limit {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Refused { status, body: "Request Header Fields Too Large" });
+    }
     if parts.method == Method::CONNECT {
         // No route of ours takes tunnels.
         return Err(Refused { status: StatusCode::NOT_FOUND, body: "" });
     }
     let star = target == "*" && parts.method != Method::OPTIONS;
-    if star || !METHODS.contains(&parts.method.as_str()) || !target.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
+    // `GET host HTTP/1.1`: hyper reads a host where a path is missing.
+    let host_alone = parts.uri.authority().is_some() && parts.uri.scheme().is_none();
+    if star || host_alone || !METHODS.contains(&parts.method.as_str()) || !target.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
         return Err(bad);
     }
     let encodings = parts.headers.get_all(http::header::TRANSFER_ENCODING);
@@ -227,7 +239,25 @@ fn value(name: &[u8], content: &[u8]) -> Result<HeaderValue, Unsendable> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::bootstrap::{PathOptions, RouteTable};
     use super::*;
+
+    fn rules(generate_request_id: bool) -> HttpConnectionManager {
+        HttpConnectionManager {
+            stat_prefix: String::new(),
+            routes: RouteTable { name: String::new(), hosts: Vec::new() },
+            filters: Vec::new(),
+            access_log: false,
+            server_name: "envoy".into(),
+            paths: PathOptions { normalize: true, merge_slashes: false },
+            generate_request_id,
+            stream_idle_timeout: Duration::ZERO,
+            max_request_headers_kb: 60,
+            suppress_envoy_headers: false,
+        }
+    }
 
     fn parts(method: &str, uri: &str, headers: &[(&str, &[u8])]) -> Parts {
         let mut builder = http::Request::builder().method(method).uri(uri);
@@ -264,7 +294,7 @@ mod tests {
             ],
         );
         assert_eq!(
-            show(&from_client(&parts, true).unwrap()),
+            show(&from_client(&parts, &rules(true)).unwrap()),
             [
                 ":authority=h.test", ":path=/x?a=b", ":method=GET", ":scheme=http", "te=trailers", "user-agent=a,b", "foo=a",
                 "foo=b", "x-envoy-foo=1", "x-request-id=abc", "x-forwarded-proto=http",
@@ -274,11 +304,11 @@ mod tests {
 
     #[test]
     fn a_request_id_is_a_uuid() {
-        let map = from_client(&parts("GET", "/", &[("host", b"h")]), true).unwrap();
+        let map = from_client(&parts("GET", "/", &[("host", b"h")]), &rules(true)).unwrap();
         let id = String::from_utf8(map.get(b"x-request-id").unwrap().to_vec()).unwrap();
         let lengths: Vec<_> = id.split('-').map(str::len).collect();
         assert_eq!((lengths, &id[14..15]), (vec![8, 4, 4, 4, 12], "4"), "{id}");
-        assert!(from_client(&parts("GET", "/", &[("host", b"h")]), false).unwrap().get(b"x-request-id").is_none());
+        assert!(from_client(&parts("GET", "/", &[("host", b"h")]), &rules(false)).unwrap().get(b"x-request-id").is_none());
     }
 
     #[test]
@@ -288,7 +318,7 @@ mod tests {
             ("/", &[("host", b"a"), ("host", b"b")], ":authority=a,b"),
             ("/", &[("host", b"")], ":authority="),
         ] {
-            assert_eq!(show(&from_client(&parts("GET", uri, hosts), true).unwrap())[0], expected);
+            assert_eq!(show(&from_client(&parts("GET", uri, hosts), &rules(true)).unwrap())[0], expected);
         }
     }
 
@@ -299,22 +329,26 @@ mod tests {
             ("GET", "/", vec![], 400, ""),
             ("FROB", "/", vec![host], 400, "Bad Request"),
             ("GET", "*", vec![host], 400, "Bad Request"),
+            ("GET", "host", vec![host], 400, "Bad Request"),
+            ("GET", "/a%00", vec![host], 400, ""),
+            ("CONNECT", "h:1", vec![host], 404, ""),
+            ("GET", "/", vec![host, ("x", &[b'a'; 61_440])], 431, "Request Header Fields Too Large"),
             ("GET", "/\u{e9}", vec![host], 400, "Bad Request"),
             ("POST", "/", vec![host, ("transfer-encoding", b"gzip, chunked")], 501, "Not Implemented"),
             ("POST", "/", vec![host, ("transfer-encoding", b"chunked"), ("content-length", b"3")], 400, "Bad Request"),
             ("GET", "/", vec![host, ("connection", b"Upgrade"), ("upgrade", b"websocket")], 403, ""),
         ] {
-            let refused = from_client(&parts(method, uri, &headers), true).unwrap_err();
+            let refused = from_client(&parts(method, uri, &headers), &rules(true)).unwrap_err();
             assert_eq!((refused.status.as_u16(), refused.body), (status, body), "{method} {uri}");
         }
-        assert!(from_client(&parts("OPTIONS", "*", &[host]), true).is_ok());
+        assert!(from_client(&parts("OPTIONS", "*", &[host]), &rules(true)).is_ok());
         let h2c = [host, ("connection", b"Upgrade"), ("upgrade", b"h2c")];
-        assert!(from_client(&parts("GET", "/", &h2c), true).unwrap().get(b"upgrade").is_none());
+        assert!(from_client(&parts("GET", "/", &h2c), &rules(true)).unwrap().get(b"upgrade").is_none());
     }
 
     #[test]
     fn raw_bytes_in_values_reach_the_upstream() {
-        let map = from_client(&parts("GET", "/", &[("host", b"h"), ("x", b"\xff\xe9")]), true).unwrap();
+        let map = from_client(&parts("GET", "/", &[("host", b"h"), ("x", b"\xff\xe9")]), &rules(true)).unwrap();
         let request = to_upstream(&map, ()).unwrap();
         assert_eq!(request.headers()["x"].as_bytes(), b"\xff\xe9");
         assert_eq!(request.headers()["host"], "h");

@@ -12,6 +12,7 @@ mod exchange;
 mod generation;
 mod head;
 mod log;
+mod normalize;
 mod pipe;
 mod report;
 mod route;

@@ -187,7 +187,8 @@ impl Thread {
         stats.cx_total.inc();
         stats.listener_cx_total.inc();
         let _active = (stats.cx_active.hold(), stats.listener_cx_active.hold());
-        let head_limit = first.listener().map_or(60, |listener| listener.http.max_request_headers_kb) * 1024;
+        // A little more than the limit, so that heads just beyond it get Envoy's words.
+        let head_limit = (first.listener().map_or(60, |listener| listener.http.max_request_headers_kb) + 4) * 1024;
         let peer = Peer { client: accepted.client, local: accepted.local, id: accepted.id, listener: accepted.listener };
         let last = Rc::new(RefCell::new(first));
         let thread = self.clone();
@@ -226,17 +227,13 @@ impl Thread {
         async move {
             site.stats.rq_total.inc();
             let (parts, body) = request.into_parts();
-            let (request_id, buffer_limit, server) = match site.listener() {
-                Some(listener) => {
-                    (listener.http.generate_request_id, listener.buffer_limit, listener.http.server_name.clone())
-                }
-                None => return Err(BrokenOff),
-            };
-            let headers = match head::from_client(&parts, request_id) {
+            let Some(listener) = site.listener() else { return Err(BrokenOff) };
+            let buffer_limit = listener.buffer_limit;
+            let headers = match head::from_client(&parts, &listener.http) {
                 Ok(headers) => headers,
                 Err(refused) => {
                     site.stats.answered(refused.status.as_u16());
-                    return Ok(refusal(refused, &server));
+                    return Ok(refusal(refused, &listener.http.server_name));
                 }
             };
             let attributes = Attributes {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reader::At;
-use super::{Cluster, InvalidBootstrap, RouteTable, WasmFilter, any, socket_address, typed};
+use super::{Cluster, InvalidBootstrap, PathOptions, RouteTable, WasmFilter, any, socket_address, typed};
 
 const MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
@@ -37,6 +37,8 @@ pub struct HttpConnectionManager {
     pub access_log: bool,
     /// Value of the `server` response header.
     pub server_name: String,
+    /// What is done to paths before the filters run.
+    pub paths: PathOptions,
     /// Whether requests without `x-request-id` get one.
     pub generate_request_id: bool,
     /// How long a stream may be silent before it ends with 504; zero means for ever. Envoy's default is 5 minutes.
@@ -100,6 +102,10 @@ impl HttpConnectionManager {
             Some(name) => name.name()?,
         };
         let generate_request_id = fields.take("generate_request_id").map_or(Ok(true), |flag| flag.flag())?;
+        let paths = PathOptions {
+            normalize: fields.take("normalize_path").map_or(Ok(false), |flag| flag.flag())?,
+            merge_slashes: fields.take("merge_slashes").map_or(Ok(false), |flag| flag.flag())?,
+        };
         let stream_idle_timeout = match fields.take("stream_idle_timeout") {
             None => Duration::from_secs(300),
             Some(timeout) => timeout.duration()?,
@@ -154,6 +160,7 @@ impl HttpConnectionManager {
             filters,
             access_log,
             server_name,
+            paths,
             generate_request_id,
             stream_idle_timeout,
             max_request_headers_kb,

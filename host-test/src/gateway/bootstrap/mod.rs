@@ -5,6 +5,7 @@
 
 mod cluster;
 mod listener;
+mod protobuf_struct;
 mod reader;
 mod route;
 mod stats;
@@ -16,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use cluster::{Cluster, Discovery, Endpoint, LookupFamily};
+pub use super::normalize::PathOptions;
 pub use listener::{HttpConnectionManager, Listener};
 pub use route::{
     Action, ClusterChoice, Domain, HeaderCondition, HeaderTest, PathTest, Proxy, Route, RouteTable, Split, TextTest,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::yaml::{Key, Node, Position, Value};
-use super::{InvalidBootstrap, NOT_SERVED};
+use super::{InvalidBootstrap, NOT_SERVED, protobuf_struct};
 
 /// A value, with the path that leads to it.
 #[derive(Debug)]
@@ -157,14 +157,12 @@ impl At {
         })
     }
 
-    /// The value as JSON.
-    pub fn json(&self) -> serde_json::Value {
-        self.node.value.to_json()
-    }
-
-    /// Whether this is a map (a `Struct`).
-    pub fn is_map(&self) -> bool {
-        matches!(self.node.value, Value::Map(_))
+    /// A map as a serialized `google.protobuf.Struct`.
+    pub fn protobuf_struct(&self) -> Read<Vec<u8>> {
+        match &self.node.value {
+            Value::Map(entries) => Ok(protobuf_struct::encode(entries)),
+            _ => Err(self.expected("a map")),
+        }
     }
 }
 

@@ -99,21 +99,15 @@ impl WasmFilter {
     }
 }
 
-/// A `StringValue` raw, a `Struct` as JSON text.
+/// A `StringValue` raw, a `Struct` serialized: what Envoy hands to the plugin.
 fn read_bytes(at: At) -> Result<Vec<u8>, InvalidBootstrap> {
     let (kind, mut message) = any(at, &[STRING, STRUCT])?;
     let value = message.take("value");
     message.finish()?;
     let Some(value) = value else {
-        return Ok(if kind == STRUCT { b"{}".to_vec() } else { Vec::new() });
+        return Ok(Vec::new());
     };
-    if kind == STRING {
-        return Ok(value.text()?.into_bytes());
-    }
-    if !value.is_map() {
-        return Err(value.fault("a Struct is a map"));
-    }
-    Ok(value.json().to_string().into_bytes())
+    if kind == STRING { Ok(value.text()?.into_bytes()) } else { value.protobuf_struct() }
 }
 
 fn read_reload(at: Option<At>) -> Result<Reload, InvalidBootstrap> {

@@ -72,7 +72,8 @@ impl Value {
         }
     }
 
-    /// The value as JSON text, the form in which a filter receives a `Struct`.
+    /// The value as JSON.
+    #[cfg(test)]
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
