@@ -1,4 +1,5 @@
-//! Which packages become `.wasm` files: those in `filters/*/wasm` and `host-test/guests/*`.
+//! Which packages become `.wasm` files: those in `filters/*/wasm` and `host-test/guests/*`; a guest with a `wasm` folder
+//! of its own is a pure crate, and its leaf stands there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ pub fn find(root: &Path) -> Outcome<Vec<Package>> {
         }
     }
     for folder in folders(&root.join("host-test/guests")) {
-        if let Some((name, artifact)) = manifest(&folder.join("Cargo.toml"))? {
+        let leaf = manifest(&folder.join("wasm/Cargo.toml"))?;
+        if let Some((name, artifact)) = leaf.map_or_else(|| manifest(&folder.join("Cargo.toml")), |leaf| Ok(Some(leaf)))? {
             let stem = folder.file_name().unwrap_or_default().to_string_lossy();
             let output = Path::new("dist/guests").join(format!("{stem}.wasm"));
             found.push(Package { name, artifact, output });
@@ -86,6 +88,8 @@ mod tests {
             b"[dependencies]\nname = \"no\"\n[package] # ours\ndescription = \"x\"\nname = \"header-router-wasm\" # y\n",
         );
         dir.write("host-test/guests/probe/Cargo.toml", b"[package]\nname = \"guest-probe\"\n");
+        dir.write("host-test/guests/upper/Cargo.toml", b"[package]\nname = \"guest-upper\"\n");
+        dir.write("host-test/guests/upper/wasm/Cargo.toml", b"[package]\nname = \"guest-upper-wasm\"\n");
         dir.write("host-test/guests/README.md", b"not a package");
         let package = |name: &str, artifact: &str, output: &str| Package {
             name: name.into(),
@@ -98,6 +102,7 @@ mod tests {
                 package("header-router-wasm", "header_router_wasm.wasm", "dist/header-router.wasm"),
                 package("suite-wasm", "the_suite.wasm", "dist/suite.wasm"),
                 package("guest-probe", "guest_probe.wasm", "dist/guests/probe.wasm"),
+                package("guest-upper-wasm", "guest_upper_wasm.wasm", "dist/guests/upper.wasm"),
             ]
         );
     }

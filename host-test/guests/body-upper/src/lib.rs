@@ -1,0 +1,90 @@
+//! Upper-cases request and response bodies: the smallest filter that changes bodies in both directions. It shows that
+//! the shell keeps the framing true, whatever the body does.
+
+use filter_kit::{Body, ConfigError, CounterId, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config};
+use serde::Deserialize;
+use std::rc::Rc;
+
+/// Configuration of body-upper.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct Config {
+    /// Largest body in bytes, in each direction.
+    pub max_body_bytes: usize,
+    /// Written behind every body, so that its length changes.
+    #[serde(default)]
+    pub suffix: String,
+    /// A request body that holds this text is answered with 403.
+    #[serde(default)]
+    pub refuse: String,
+}
+
+/// A configured body-upper.
+#[derive(Debug, Clone)]
+pub struct BodyUpper {
+    config: Rc<Config>,
+    metrics: Rc<MetricTable>,
+    bodies: CounterId,
+}
+
+impl Filter for BodyUpper {
+    type Stream = BodyUpperStream;
+
+    fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
+        let config: Config = config::parse(json)?;
+        let mut metrics = MetricTable::default();
+        let bodies = metrics.counter("body_upper", &[], "bodies_total");
+        Ok(Self { config: Rc::new(config), metrics: Rc::new(metrics), bodies })
+    }
+
+    fn metrics(&self) -> &MetricTable {
+        &self.metrics
+    }
+
+    fn stream(&self) -> BodyUpperStream {
+        BodyUpperStream { filter: self.clone() }
+    }
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub struct BodyUpperStream {
+    filter: BodyUpper,
+}
+
+impl BodyUpperStream {
+    fn buffer(&self) -> Flow {
+        Flow::Buffer { limit: self.filter.config.max_body_bytes }
+    }
+
+    fn upper(&self, body: &mut Body, env: &dyn Env) {
+        let mut bytes = body.bytes().to_ascii_uppercase();
+        bytes.extend_from_slice(self.filter.config.suffix.as_bytes());
+        body.replace(bytes);
+        env.count(self.filter.bodies, 1);
+    }
+}
+
+impl Stream for BodyUpperStream {
+    fn on_request_head(&mut self, _head: &mut Head, _env: &dyn Env) -> Flow {
+        self.buffer()
+    }
+
+    fn on_request_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
+        let refuse = self.filter.config.refuse.as_bytes();
+        if !refuse.is_empty() && body.bytes().windows(refuse.len()).any(|part| part == refuse) {
+            return Flow::Reply(Reply::status(403, "body_upper_refused").text("refused"));
+        }
+        self.upper(body, env);
+        Flow::Continue
+    }
+
+    fn on_response_head(&mut self, _head: &mut Head, _env: &dyn Env) -> Flow {
+        self.buffer()
+    }
+
+    fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
+        self.upper(body, env);
+        Flow::Continue
+    }
+}
