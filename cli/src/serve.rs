@@ -69,7 +69,8 @@ impl Serve {
         if let Some(concurrency) = self.concurrency {
             options.concurrency = usize::from(concurrency);
         }
-        let running = gateway::start(bootstrap, options).map_err(|why| format!("{}: {why}", self.bootstrap.display()))?;
+        let running =
+            gateway::start(bootstrap, options).map_err(|why| format!("{}: {why}", self.bootstrap.display()))?;
         for (name, address) in running.addresses() {
             eprintln!("sluice: listener {name} on {address}");
         }

@@ -28,6 +28,8 @@ mod vm;
 mod worker;
 
 pub mod gateway;
+pub mod scenario;
+pub mod yaml;
 
 pub use abi::{LogLevel, Status};
 pub use attributes::{Attributes, RouteInfo, RouteResolver};

@@ -19,7 +19,8 @@ pub struct Row {
 
 /// Reduces the rounds of each variant.
 pub fn rows(variants: &[Variant], rounds: &[Vec<f64>]) -> Vec<Row> {
-    let of = |name: &str| variants.iter().zip(rounds).find(|(variant, _)| variant.name == name).map(|(_, r)| r.as_slice());
+    let of =
+        |name: &str| variants.iter().zip(rounds).find(|(variant, _)| variant.name == name).map(|(_, r)| r.as_slice());
     let (base, empty) = (of(BASE).unwrap_or_default(), of(EMPTY).unwrap_or_default());
     let row = |(variant, figures): (&Variant, &Vec<f64>)| {
         let p20 = quantile(figures, 0.2);

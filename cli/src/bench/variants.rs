@@ -23,7 +23,8 @@ pub fn all(dist: &Path) -> Result<Vec<Variant>, String> {
         let path = dist.join(name);
         path.is_file().then(|| path.display().to_string()).ok_or(format!("{} is missing: make build", path.display()))
     };
-    let (router, rewrite, suite) = (module("header-router.wasm")?, module("prefix-rewrite.wasm")?, module("suite.wasm")?);
+    let (router, rewrite, suite) =
+        (module("header-router.wasm")?, module("prefix-rewrite.wasm")?, module("suite.wasm")?);
     let variant = |name, filters: &[(&String, Value)]| Variant {
         name,
         filters: filters.iter().map(|(module, config)| ((*module).clone(), config.to_string())).collect(),

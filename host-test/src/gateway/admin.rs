@@ -41,7 +41,8 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 async move { Ok::<_, Infallible>(response) }
             });
             // A client that breaks off is its own affair.
-            let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+            let _ =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
@@ -83,12 +84,12 @@ fn stats(shared: &Shared, path: &str, query: Option<&str>) -> Response<Full<Byte
         match name {
             "usedonly" => selection.used_only = true,
             "format" => value.clone_into(&mut format),
-            "filter" => {
-                match RegexBuilder::new(&decoded(value)).size_limit(1 << 20).build() {
-                    Ok(filter) => selection.filter = Some(filter),
-                    Err(error) => return response(StatusCode::BAD_REQUEST, "text/plain", format!("Invalid regex: {error}\n")),
+            "filter" => match RegexBuilder::new(&decoded(value)).size_limit(1 << 20).build() {
+                Ok(filter) => selection.filter = Some(filter),
+                Err(error) => {
+                    return response(StatusCode::BAD_REQUEST, "text/plain", format!("Invalid regex: {error}\n"));
                 }
-            }
+            },
             _ => return response(StatusCode::BAD_REQUEST, "text/plain", format!("unknown parameter: {name}\n")),
         }
     }

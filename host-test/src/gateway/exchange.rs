@@ -249,7 +249,9 @@ impl Exchange {
 
     /// Envoy would put such a message on the wire as it is and spoil the connection for the next one.
     fn misframed(&mut self, what: &str) -> LocalReply {
-        let why = format!("the {what} body has another length than its content-length says: a filter changed only one of them");
+        let why = format!(
+            "the {what} body has another length than its content-length says: a filter changed only one of them"
+        );
         self.site.log.line(Level::Error, &format!("stream {}: {why}", self.id.number()));
         words::text(502, &why, "body_length_mismatch")
     }

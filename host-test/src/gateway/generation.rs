@@ -80,9 +80,7 @@ impl Generation {
         let http_stats = bootstrap
             .listeners
             .iter()
-            .map(|listener| {
-                Arc::new(HttpStats::new(stats, &listener.http.stat_prefix, &listener.address.to_string()))
-            })
+            .map(|listener| Arc::new(HttpStats::new(stats, &listener.http.stat_prefix, &listener.address.to_string())))
             .collect();
         Ok(Self { number, bootstrap, chains, clusters, http_stats })
     }
@@ -113,9 +111,10 @@ pub(crate) fn route_resolver(generation: &Arc<Generation>, listener: usize) -> R
         let cluster = match &route.action {
             Action::Proxy(proxy) => match &proxy.cluster {
                 ClusterChoice::Named(name) => name.clone(),
-                ClusterChoice::FromHeader(header) => {
-                    request.get(header.as_bytes()).map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default()
-                }
+                ClusterChoice::FromHeader(header) => request
+                    .get(header.as_bytes())
+                    .map(|name| String::from_utf8_lossy(name).into_owned())
+                    .unwrap_or_default(),
                 // The router draws when the request leaves.
                 ClusterChoice::Weighted(_) => String::new(),
             },

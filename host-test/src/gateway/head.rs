@@ -11,9 +11,40 @@ use crate::{HeaderMap, Role};
 
 /// The methods that Envoy's HTTP/1 parser knows; any other is answered 400.
 const METHODS: &[&str] = &[
-    "ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LINK", "LOCK", "MERGE", "MKACTIVITY",
-    "MKCALENDAR", "MKCOL", "MOVE", "MSEARCH", "M-SEARCH", "NOTIFY", "OPTIONS", "PATCH", "POST", "PROPFIND", "PROPPATCH",
-    "PURGE", "PUT", "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK",
+    "ACL",
+    "BIND",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "MSEARCH",
+    "M-SEARCH",
+    "NOTIFY",
+    "OPTIONS",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SOURCE",
+    "SUBSCRIBE",
+    "TRACE",
+    "UNBIND",
+    "UNLINK",
+    "UNLOCK",
     "UNSUBSCRIBE",
 ];
 
@@ -125,7 +156,11 @@ fn check(parts: &Parts, head_limit: usize) -> Result<(), Refused> {
     let star = target == "*" && parts.method != Method::OPTIONS;
     // `GET host HTTP/1.1`: hyper reads a host where a path is missing.
     let host_alone = parts.uri.authority().is_some() && parts.uri.scheme().is_none();
-    if star || host_alone || !METHODS.contains(&parts.method.as_str()) || !target.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
+    if star
+        || host_alone
+        || !METHODS.contains(&parts.method.as_str())
+        || !target.bytes().all(|byte| (b'!'..=b'~').contains(&byte))
+    {
         return Err(bad);
     }
     let encodings = parts.headers.get_all(http::header::TRANSFER_ENCODING);
@@ -229,7 +264,8 @@ pub(crate) fn content_length(map: &HeaderMap) -> Option<u64> {
 }
 
 fn header_name(name: &[u8]) -> Result<HeaderName, Unsendable> {
-    HeaderName::from_bytes(name).map_err(|_| Unsendable(format!("invalid header name: {}", String::from_utf8_lossy(name))))
+    HeaderName::from_bytes(name)
+        .map_err(|_| Unsendable(format!("invalid header name: {}", String::from_utf8_lossy(name))))
 }
 
 fn value(name: &[u8], content: &[u8]) -> Result<HeaderValue, Unsendable> {
@@ -296,8 +332,17 @@ mod tests {
         assert_eq!(
             show(&from_client(&parts, &rules(true)).unwrap()),
             [
-                ":authority=h.test", ":path=/x?a=b", ":method=GET", ":scheme=http", "te=trailers", "user-agent=a,b", "foo=a",
-                "foo=b", "x-envoy-foo=1", "x-request-id=abc", "x-forwarded-proto=http",
+                ":authority=h.test",
+                ":path=/x?a=b",
+                ":method=GET",
+                ":scheme=http",
+                "te=trailers",
+                "user-agent=a,b",
+                "foo=a",
+                "foo=b",
+                "x-envoy-foo=1",
+                "x-request-id=abc",
+                "x-forwarded-proto=http",
             ]
         );
     }
@@ -308,7 +353,9 @@ mod tests {
         let id = String::from_utf8(map.get(b"x-request-id").unwrap().to_vec()).unwrap();
         let lengths: Vec<_> = id.split('-').map(str::len).collect();
         assert_eq!((lengths, &id[14..15]), (vec![8, 4, 4, 4, 12], "4"), "{id}");
-        assert!(from_client(&parts("GET", "/", &[("host", b"h")]), &rules(false)).unwrap().get(b"x-request-id").is_none());
+        assert!(
+            from_client(&parts("GET", "/", &[("host", b"h")]), &rules(false)).unwrap().get(b"x-request-id").is_none()
+        );
     }
 
     #[test]
@@ -375,10 +422,15 @@ mod tests {
 
     #[test]
     fn clients_see_no_connection_headers_and_our_server_name() {
-        let map: HeaderMap =
-            [(":status", "200"), ("connection", "close"), ("server", "mine"), ("transfer-encoding", "chunked"), ("x", "1")]
-                .into_iter()
-                .collect();
+        let map: HeaderMap = [
+            (":status", "200"),
+            ("connection", "close"),
+            ("server", "mine"),
+            ("transfer-encoding", "chunked"),
+            ("x", "1"),
+        ]
+        .into_iter()
+        .collect();
         let response = to_client(&map, "envoy", ()).unwrap();
         let names: Vec<_> = response.headers().iter().map(|(n, v)| format!("{n}={}", v.to_str().unwrap())).collect();
         assert_eq!(names, ["x=1", "server=envoy"]);

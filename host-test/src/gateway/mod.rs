@@ -96,7 +96,8 @@ pub fn start(bootstrap: Bootstrap, options: Options) -> Result<Running, String> 
     let admin_listener = match generation.bootstrap.admin {
         None => None,
         Some(address) => Some(
-            std::net::TcpListener::bind(address).map_err(|error| format!("cannot listen on {address} (admin): {error}"))?,
+            std::net::TcpListener::bind(address)
+                .map_err(|error| format!("cannot listen on {address} (admin): {error}"))?,
         ),
     };
     let admin = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -113,7 +114,8 @@ pub fn start(bootstrap: Bootstrap, options: Options) -> Result<Running, String> 
     });
     let (asks, queue) = mpsc::unbounded_channel();
     let (ready, started) = std::sync::mpsc::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let for_thread = shared.clone();
     let thread = std::thread::Builder::new().name("main_thread".to_owned()).spawn(move || {
         let local = LocalSet::new();

@@ -1,6 +1,8 @@
 //! Finds the route of a request in the route table, as Envoy does.
 
-use super::bootstrap::{Domain, HeaderCondition, HeaderTest, PathTest, Proxy, Route, RouteTable, TextTest, VirtualHost};
+use super::bootstrap::{
+    Domain, HeaderCondition, HeaderTest, PathTest, Proxy, Route, RouteTable, TextTest, VirtualHost,
+};
 use crate::HeaderMap;
 
 impl RouteTable {
@@ -25,8 +27,12 @@ impl RouteTable {
                 let rank = match domain {
                     Domain::Exact(text) if name == text.as_bytes() => (4, 0),
                     // The star stands for one character at least.
-                    Domain::Suffix(text) if name.len() > text.len() && name.ends_with(text.as_bytes()) => (3, text.len()),
-                    Domain::Prefix(text) if name.len() > text.len() && name.starts_with(text.as_bytes()) => (2, text.len()),
+                    Domain::Suffix(text) if name.len() > text.len() && name.ends_with(text.as_bytes()) => {
+                        (3, text.len())
+                    }
+                    Domain::Prefix(text) if name.len() > text.len() && name.starts_with(text.as_bytes()) => {
+                        (2, text.len())
+                    }
                     Domain::Any => (1, 0),
                     _ => continue,
                 };
@@ -179,7 +185,9 @@ static_resources:
         let mut text = String::from("            - name: all\n              domains: [\"*\"]\n              routes:\n");
         for (index, condition) in matches.iter().enumerate() {
             let status = 200 + index;
-            text.push_str(&format!("              - {{name: r{index}, match: {{{condition}}}, direct_response: {{status: {status}}}}}\n"));
+            text.push_str(&format!(
+                "              - {{name: r{index}, match: {{{condition}}}, direct_response: {{status: {status}}}}}\n"
+            ));
         }
         table(&text)
     }
@@ -237,7 +245,11 @@ static_resources:
             ("{name: x, string_match: {safe_regex: {regex: 'a.c'}}}", x("abcd"), false),
             ("{name: x, string_match: {exact: a}, invert_match: true}", x("b"), true),
             ("{name: x, string_match: {exact: a}, invert_match: true}", vec![], false),
-            ("{name: x, string_match: {exact: a}, invert_match: true, treat_missing_header_as_empty: true}", vec![], true),
+            (
+                "{name: x, string_match: {exact: a}, invert_match: true, treat_missing_header_as_empty: true}",
+                vec![],
+                true,
+            ),
             ("{name: x, range_match: {start: 1, end: 3}}", x("2"), true),
             ("{name: x, range_match: {start: 1, end: 3}}", x("3"), false),
             ("{name: x, range_match: {start: 1, end: 3}}", x("2.0"), false),

@@ -209,8 +209,13 @@ impl Supervisor {
         });
         for (key, listener) in bound {
             let address = listener.local_addr().unwrap_or(key.address);
-            let acceptor =
-                spawn_local(accept_all(key, listener, self.threads.clone(), self.connections.clone(), self.shared.log.clone()));
+            let acceptor = spawn_local(accept_all(
+                key,
+                listener,
+                self.threads.clone(),
+                self.connections.clone(),
+                self.shared.log.clone(),
+            ));
             self.acceptors.insert(key, (address, acceptor.abort_handle()));
         }
         let listeners = generation.bootstrap.listeners.iter();

@@ -159,8 +159,7 @@ impl Thread {
                 continue;
             };
             let worker = Worker::start(self.host.clone(), chain).map_err(|error| error.to_string())?;
-            let site =
-                Site::new(generation.clone(), index, worker, clusters.clone(), stats.clone(), self.log.clone());
+            let site = Site::new(generation.clone(), index, worker, clusters.clone(), stats.clone(), self.log.clone());
             sites.insert(key, site);
         }
         *self.prepared.borrow_mut() = Some(sites);
@@ -179,7 +178,8 @@ impl Thread {
 
     async fn serve(self: Rc<Self>, accepted: Accepted) {
         let Some(first) = self.sites.borrow().get(&accepted.listener).cloned() else { return };
-        let stream = accepted.stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(accepted.stream));
+        let stream =
+            accepted.stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(accepted.stream));
         let Ok(stream) = stream else { return };
         // Without it small answers are late, not wrong.
         let _ = stream.set_nodelay(true);
@@ -189,7 +189,8 @@ impl Thread {
         let _active = (stats.cx_active.hold(), stats.listener_cx_active.hold());
         // A little more than the limit, so that heads just beyond it get Envoy's words.
         let head_limit = (first.listener().map_or(60, |listener| listener.http.max_request_headers_kb) + 4) * 1024;
-        let peer = Peer { client: accepted.client, local: accepted.local, id: accepted.id, listener: accepted.listener };
+        let peer =
+            Peer { client: accepted.client, local: accepted.local, id: accepted.id, listener: accepted.listener };
         let last = Rc::new(RefCell::new(first));
         let thread = self.clone();
         let service = service_fn(move |request| thread.clone().answer(peer, last.clone(), request));

@@ -29,7 +29,9 @@ pub fn find(root: &Path) -> Outcome<Vec<Package>> {
     }
     for folder in folders(&root.join("host-test/guests")) {
         let leaf = manifest(&folder.join("wasm/Cargo.toml"))?;
-        if let Some((name, artifact)) = leaf.map_or_else(|| manifest(&folder.join("Cargo.toml")), |leaf| Ok(Some(leaf)))? {
+        if let Some((name, artifact)) =
+            leaf.map_or_else(|| manifest(&folder.join("Cargo.toml")), |leaf| Ok(Some(leaf)))?
+        {
             let stem = folder.file_name().unwrap_or_default().to_string_lossy();
             let output = Path::new("dist/guests").join(format!("{stem}.wasm"));
             found.push(Package { name, artifact, output });

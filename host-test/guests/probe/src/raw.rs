@@ -32,17 +32,67 @@ unsafe extern "C" {
     fn proxy_get_metric(id: u32, out: *mut u64) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
-    fn proxy_send_local_response(status: u32, details: *const u8, details_len: usize, body: *const u8, body_len: usize, headers: *const u8, headers_len: usize, grpc: i32) -> u32;
-    fn proxy_http_call(cluster: *const u8, cluster_len: usize, headers: *const u8, headers_len: usize, body: *const u8, body_len: usize, trailers: *const u8, trailers_len: usize, timeout: u32, out: *mut u32) -> u32;
-    fn proxy_grpc_call(service: *const u8, service_len: usize, name: *const u8, name_len: usize, method: *const u8, method_len: usize, metadata: *const u8, metadata_len: usize, request: *const u8, request_len: usize, timeout: u32, out: *mut u32) -> u32;
-    fn proxy_grpc_stream(service: *const u8, service_len: usize, name: *const u8, name_len: usize, method: *const u8, method_len: usize, metadata: *const u8, metadata_len: usize, out: *mut u32) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_len: usize,
+        body: *const u8,
+        body_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        grpc: i32,
+    ) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        body: *const u8,
+        body_len: usize,
+        trailers: *const u8,
+        trailers_len: usize,
+        timeout: u32,
+        out: *mut u32,
+    ) -> u32;
+    fn proxy_grpc_call(
+        service: *const u8,
+        service_len: usize,
+        name: *const u8,
+        name_len: usize,
+        method: *const u8,
+        method_len: usize,
+        metadata: *const u8,
+        metadata_len: usize,
+        request: *const u8,
+        request_len: usize,
+        timeout: u32,
+        out: *mut u32,
+    ) -> u32;
+    fn proxy_grpc_stream(
+        service: *const u8,
+        service_len: usize,
+        name: *const u8,
+        name_len: usize,
+        method: *const u8,
+        method_len: usize,
+        metadata: *const u8,
+        metadata_len: usize,
+        out: *mut u32,
+    ) -> u32;
     fn proxy_grpc_send(token: u32, message: *const u8, len: usize, end: u32) -> u32;
     fn proxy_grpc_cancel(token: u32) -> u32;
     fn proxy_grpc_close(token: u32) -> u32;
     fn proxy_get_status(code: *mut u32, out: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_done() -> u32;
-    fn proxy_call_foreign_function(name: *const u8, name_len: usize, args: *const u8, args_len: usize, out: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_len: usize,
+        args: *const u8,
+        args_len: usize,
+        out: *mut *mut u8,
+        len: *mut usize,
+    ) -> u32;
 }
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]

@@ -10,14 +10,14 @@ mod reader;
 mod route;
 mod stats;
 mod wasm;
-mod yaml;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-pub use cluster::{Cluster, Discovery, Endpoint, LookupFamily};
 pub use super::normalize::PathOptions;
+pub use crate::yaml::Position;
+pub use cluster::{Cluster, Discovery, Endpoint, LookupFamily};
 pub use listener::{HttpConnectionManager, Listener};
 pub use route::{
     Action, ClusterChoice, Domain, HeaderCondition, HeaderTest, PathTest, Proxy, Route, RouteTable, Split, TextTest,
@@ -25,8 +25,8 @@ pub use route::{
 };
 pub use stats::{StatsTags, TagRule};
 pub use wasm::{Reload, WasmFilter, WhenFailed};
-pub use yaml::Position;
 
+use crate::yaml;
 use reader::{At, Fields};
 
 /// What stands behind the path of everything that is valid Envoy configuration but beyond this gateway.
@@ -101,6 +101,12 @@ impl fmt::Display for InvalidBootstrap {
 }
 
 impl std::error::Error for InvalidBootstrap {}
+
+impl From<yaml::InvalidYaml> for InvalidBootstrap {
+    fn from(fault: yaml::InvalidYaml) -> Self {
+        Self::new(fault.position, String::new(), fault.why)
+    }
+}
 
 /// Reads the bootstrap in `file`.
 pub fn read(file: &Path) -> Result<Bootstrap, InvalidBootstrap> {

@@ -3,7 +3,7 @@
 //! Envoy's documentation says that a plugin configuration given as a Struct reaches the plugin as JSON. What arrives is
 //! the serialized message (measured on 1.40), so the embedded gateway hands over the same.
 
-use super::yaml::{Key, Node, Value};
+use crate::yaml::{Key, Node, Value};
 
 /// `Struct { map<string, Value> fields = 1 }`, the entries in the order of the file.
 pub(super) fn encode(entries: &[(Key, Node)]) -> Vec<u8> {
@@ -54,8 +54,8 @@ fn bytes(out: &mut Vec<u8>, field: u8, content: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::yaml;
     use super::*;
+    use crate::yaml;
 
     #[test]
     fn values_are_encoded_as_protobuf_does() {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::yaml::{Key, Node, Position, Value};
 use super::{InvalidBootstrap, NOT_SERVED, protobuf_struct};
+use crate::yaml::{Key, Node, Position, Value};
 
 /// A value, with the path that leads to it.
 #[derive(Debug)]
@@ -256,8 +256,8 @@ fn camel_case(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::yaml;
     use super::*;
+    use crate::yaml;
 
     fn fields(text: &str) -> Fields {
         At::root(yaml::parse(text).unwrap()).fields().unwrap()
@@ -265,9 +265,10 @@ mod tests {
 
     #[test]
     fn durations_are_exact() {
-        for (text, nanos) in [("0s", Some(0)), ("0.25s", Some(250_000_000)), ("15s", Some(15_000_000_000)), ("0.000000001s", Some(1))]
-            .into_iter()
-            .chain([("5", None), ("5ms", None), (".5s", None), ("-1s", None), ("1.0000000001s", None), ("s", None)])
+        for (text, nanos) in
+            [("0s", Some(0)), ("0.25s", Some(250_000_000)), ("15s", Some(15_000_000_000)), ("0.000000001s", Some(1))]
+                .into_iter()
+                .chain([("5", None), ("5ms", None), (".5s", None), ("-1s", None), ("1.0000000001s", None), ("s", None)])
         {
             let at = fields(&format!("t: \"{text}\"")).take("t").unwrap();
             assert_eq!(at.duration().ok().map(|d| d.as_nanos()), nanos, "{text}");

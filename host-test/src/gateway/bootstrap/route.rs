@@ -257,11 +257,8 @@ impl Route {
         };
         matched.finish()?;
         let (kind, action) = fields.one_of(&["route", "direct_response"])?;
-        let action = if kind == "route" {
-            Action::Proxy(Proxy::read(action, clusters)?)
-        } else {
-            read_response(action)?
-        };
+        let action =
+            if kind == "route" { Action::Proxy(Proxy::read(action, clusters)?) } else { read_response(action)? };
         fields.finish()?;
         Ok(Self { name, path, case_sensitive, headers, action })
     }

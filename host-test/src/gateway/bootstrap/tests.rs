@@ -149,6 +149,9 @@ fn the_advice_names_the_file() {
 
 #[test]
 fn the_router_must_come_last() {
-    let error = refused("          - name: envoy.filters.http.router\n            typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}\n", "");
+    let error = refused(
+        "          - name: envoy.filters.http.router\n            typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}\n",
+        "",
+    );
     assert!(error.contains("http_filters: the last filter must be"), "{error}");
 }

@@ -4,13 +4,12 @@
 //! not fit 32 bits and all floating point numbers become *strings*. A filter sees the difference when its configuration is
 //! a `Struct`, so the same rules hold here. (Measured on Envoy 1.40 with `/config_dump`.)
 
-use std::collections::HashMap;
-
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
 
-use super::InvalidBootstrap;
-
-/// Deepest nesting that is read; real bootstraps stay under 30.
+/// Deepest nesting that is read; real files stay under 30.
 const MAX_DEPTH: usize = 128;
 /// Most values in one file, aliases expanded; a guard against alias bombs.
 const MAX_VALUES: usize = 1_000_000;
@@ -24,11 +23,33 @@ pub struct Position {
     pub column: usize,
 }
 
+/// A file that is not one well-formed YAML document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidYaml {
+    /// Where; line 0 means the whole file.
+    pub position: Position,
+    /// What is wrong there.
+    pub why: String,
+}
+
+impl fmt::Display for InvalidYaml {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.position.line > 0 {
+            write!(f, "{}:{}: ", self.position.line, self.position.column)?;
+        }
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for InvalidYaml {}
+
 /// A value and its place in the file.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Where the value starts.
     pub position: Position,
+    /// The characters of the file that spell the value; of an alias, the alias.
+    pub chars: Range<usize>,
     /// The value.
     pub value: Value,
 }
@@ -59,6 +80,39 @@ pub struct Key {
     pub name: String,
 }
 
+impl Node {
+    /// Where the value at a path such as `rules[3].match.path` stands. Of a path that leads nowhere the nearest value
+    /// above; of a map's entry the key.
+    pub fn locate(&self, path: &str) -> Position {
+        let (mut node, mut position) = (self, self.position);
+        for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
+            let next = match (&node.value, step.strip_suffix(']').and_then(|index| index.parse::<usize>().ok())) {
+                (Value::List(items), Some(index)) => items.get(index).map(|item| (item, item.position)),
+                (Value::Map(entries), None) => {
+                    entries.iter().find(|(key, _)| key.name == step).map(|(key, value)| (value, key.position))
+                }
+                _ => None,
+            };
+            let Some((inner, place)) = next else { break };
+            (node, position) = (inner, place);
+        }
+        position
+    }
+
+    /// The value at a path.
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        let mut node = self;
+        for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
+            node = match (&node.value, step.strip_suffix(']').and_then(|index| index.parse::<usize>().ok())) {
+                (Value::List(items), Some(index)) => items.get(index)?,
+                (Value::Map(entries), None) => &entries.iter().find(|(key, _)| key.name == step)?.1,
+                _ => return None,
+            };
+        }
+        Some(node)
+    }
+}
+
 impl Value {
     /// What the value is, for error messages.
     pub fn kind(&self) -> &'static str {
@@ -72,8 +126,7 @@ impl Value {
         }
     }
 
-    /// The value as JSON.
-    #[cfg(test)]
+    /// The value as JSON text, the form in which a filter receives a `Struct`.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
@@ -81,33 +134,32 @@ impl Value {
             Self::Int(i) => (*i).into(),
             Self::Text(t) => t.as_str().into(),
             Self::List(items) => items.iter().map(|item| item.value.to_json()).collect(),
-            Self::Map(entries) => {
-                entries.iter().map(|(key, node)| (key.name.clone(), node.value.to_json())).collect()
-            }
+            Self::Map(entries) => entries.iter().map(|(key, node)| (key.name.clone(), node.value.to_json())).collect(),
         }
     }
 }
 
 /// Parses the one document of `text`.
-pub fn parse(text: &str) -> Result<Node, InvalidBootstrap> {
+///
+/// # Errors
+/// The first fault, with its place.
+pub fn parse(text: &str) -> Result<Node, InvalidYaml> {
     let mut parser = Parser::new_from_str(text);
-    let mut builder = Builder::default();
+    let mut builder = Builder { source: text.chars().collect(), ..Builder::default() };
     while let Some(step) = parser.next_event() {
         let (event, span) = step.map_err(|error| {
             let mark = error.marker();
-            InvalidBootstrap::new(
-                Position { line: mark.line(), column: mark.col() + 1 },
-                String::new(),
-                format!("not valid YAML: {}", error.info()),
-            )
+            let position = Position { line: mark.line(), column: mark.col() + 1 };
+            fault(position, &format!("not valid YAML: {}", error.info()))
         })?;
         builder.event(event, span)?;
     }
-    builder.root.ok_or_else(|| InvalidBootstrap::new(Position::default(), String::new(), "the file is empty".into()))
+    builder.root.ok_or_else(|| fault(Position::default(), "the file is empty"))
 }
 
 #[derive(Default)]
 struct Builder {
+    source: Vec<char>,
     root: Option<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
@@ -117,6 +169,9 @@ struct Builder {
 
 struct Open {
     position: Position,
+    start: usize,
+    /// Where the last value inside ended.
+    end: usize,
     anchor: usize,
     values_before: usize,
     kind: OpenKind,
@@ -128,17 +183,19 @@ enum OpenKind {
 }
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), InvalidBootstrap> {
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), InvalidYaml> {
         let position = Position { line: span.start.line(), column: span.start.col() + 1 };
+        let chars = span.start.index()..span.end.index();
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(fault(position, "a second YAML document; a bootstrap is one document"));
+                    return Err(fault(position, "a second YAML document; one is expected"));
                 }
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
+                let chars = self.without_what_follows(chars, style);
                 let value = match (&tag, style) {
                     (Some(tag), _) if tag.suffix == "str" => Value::Text(text.into_owned()),
                     (None, ScalarStyle::Plain) => plain(&text),
@@ -147,18 +204,21 @@ impl Builder {
                         return Err(fault(position, &format!("unknown YAML tag `{}{}`", tag.handle, tag.suffix)));
                     }
                 };
-                self.finished(Node { position, value }, anchor, 1, 1)
+                self.finished(Node { position, chars, value }, anchor, 1, 1)
             }
-            Event::SequenceStart(anchor, _) => self.open(position, anchor, OpenKind::List(Vec::new())),
-            Event::MappingStart(anchor, _) => self.open(position, anchor, OpenKind::Map(Vec::new(), None)),
+            Event::SequenceStart(anchor, _) => self.open(position, chars, anchor, OpenKind::List(Vec::new())),
+            Event::MappingStart(anchor, _) => self.open(position, chars, anchor, OpenKind::Map(Vec::new(), None)),
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else { return Ok(()) };
+                // the end of a block is told at the next token; what the block holds ends before it
+                let end = if chars.is_empty() { open.end } else { chars.end };
+                let chars = open.start..end;
                 let value = match open.kind {
                     OpenKind::List(items) => Value::List(items),
                     OpenKind::Map(entries, _) => Value::Map(entries),
                 };
                 let size = 1 + self.values - open.values_before;
-                self.finished(Node { position: open.position, value }, open.anchor, 1, size)
+                self.finished(Node { position: open.position, chars, value }, open.anchor, 1, size)
             }
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor) else {
@@ -168,29 +228,58 @@ impl Builder {
                 if self.values + size > MAX_VALUES {
                     return Err(fault(position, &format!("more than {MAX_VALUES} values")));
                 }
-                let node = Node { position, value: node.value.clone() };
+                let node = Node { position, chars, value: node.value.clone() };
                 self.finished(node, 0, size, size)
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
         }
     }
 
-    fn open(&mut self, position: Position, anchor: usize, kind: OpenKind) -> Result<(), InvalidBootstrap> {
+    fn open(
+        &mut self,
+        position: Position,
+        chars: Range<usize>,
+        anchor: usize,
+        kind: OpenKind,
+    ) -> Result<(), InvalidYaml> {
         if self.open.len() >= MAX_DEPTH {
             return Err(fault(position, &format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        self.open.push(Open { position, anchor, values_before: self.values, kind });
+        self.open.push(Open { position, start: chars.start, end: chars.end, anchor, values_before: self.values, kind });
         Ok(())
     }
 
+    /// The parser tells the end of a quoted scalar only after the blanks and the comment behind it.
+    fn without_what_follows(&self, chars: Range<usize>, style: ScalarStyle) -> Range<usize> {
+        let quote = match style {
+            ScalarStyle::DoubleQuoted => '"',
+            ScalarStyle::SingleQuoted => '\'',
+            _ => return chars,
+        };
+        let mut at = chars.start + 1;
+        while let Some(char) = self.source.get(at) {
+            let doubled = quote == '\'' && self.source.get(at + 1) == Some(&quote);
+            match char {
+                '\\' if quote == '"' => at += 2,
+                '\'' if quote == '\'' && doubled => at += 2,
+                char if *char == quote => return chars.start..at + 1,
+                _ => at += 1,
+            }
+        }
+        chars
+    }
+
     /// Puts a complete value where it belongs. `added` values are new, `size` is all that the value holds.
-    fn finished(&mut self, node: Node, anchor: usize, added: usize, size: usize) -> Result<(), InvalidBootstrap> {
+    fn finished(&mut self, node: Node, anchor: usize, added: usize, size: usize) -> Result<(), InvalidYaml> {
         self.values += added;
         if self.values > MAX_VALUES {
             return Err(fault(node.position, &format!("more than {MAX_VALUES} values")));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, (node.clone(), size));
+        }
+        if let Some(open) = self.open.last_mut() {
+            open.end = node.chars.end;
         }
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.root = Some(node),
@@ -210,11 +299,11 @@ impl Builder {
     }
 }
 
-fn fault(position: Position, why: &str) -> InvalidBootstrap {
-    InvalidBootstrap::new(position, String::new(), why.to_owned())
+fn fault(position: Position, why: &str) -> InvalidYaml {
+    InvalidYaml { position, why: why.to_owned() }
 }
 
-fn key_name(node: &Node) -> Result<String, InvalidBootstrap> {
+fn key_name(node: &Node) -> Result<String, InvalidYaml> {
     match &node.value {
         Value::Text(text) => Ok(text.clone()),
         Value::Int(number) => Ok(number.to_string()),
@@ -317,6 +406,34 @@ mod tests {
         let Value::Map(inner) = &items[0].value else { panic!() };
         assert_eq!(inner[1].0.position, Position { line: 3, column: 5 });
         assert_eq!(inner[1].1.position, Position { line: 3, column: 8 });
+    }
+
+    #[test]
+    fn a_value_knows_the_text_that_spells_it() {
+        let text = "a:\n  - b: \"\u{e4}\"  # note\n    c: [1, 2]  \n\nd: {e: f}\ng:\n";
+        let root = parse(text).unwrap();
+        let spelt = |node: &Node| text.chars().skip(node.chars.start).take(node.chars.len()).collect::<String>();
+        let Value::Map(entries) = &root.value else { panic!() };
+        let Value::List(items) = &entries[0].1.value else { panic!() };
+        let Value::Map(inner) = &items[0].value else { panic!() };
+        assert_eq!(spelt(&inner[0].1), "\"\u{e4}\"");
+        assert_eq!(spelt(&inner[1].1), "[1, 2]");
+        assert_eq!(spelt(&items[0]), "b: \"\u{e4}\"  # note\n    c: [1, 2]");
+        assert_eq!(spelt(&entries[1].1), "{e: f}");
+        assert_eq!(spelt(&entries[2].1), "");
+    }
+
+    #[test]
+    fn paths_lead_to_the_key_or_as_far_as_they_can() {
+        let root = parse("rules:\n- name: a\n  match: {path: {prefx: /}}\n").unwrap();
+        let at = |line, column| Position { line, column };
+        assert_eq!(root.locate("rules[0].match.path.prefx"), at(3, 18));
+        assert_eq!(root.locate("rules[0].match.hosts"), at(3, 3));
+        assert_eq!(root.locate("rules[0]"), at(2, 3));
+        assert_eq!(root.locate("rules[7]"), at(1, 1));
+        assert_eq!(root.locate(""), at(1, 1));
+        assert!(matches!(&root.get("rules[0].name").unwrap().value, Value::Text(name) if name == "a"));
+        assert!(root.get("rules[0].nam").is_none());
     }
 
     #[test]

@@ -1,0 +1,152 @@
+//! Comparing what was seen with what was expected.
+
+use super::format::{Case, Header, Text, expand};
+use super::observe::{Message, Observation};
+use std::fmt;
+
+/// One field that is not as expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The field, as in `upstream.path`.
+    pub at: String,
+    /// What stands in the file.
+    pub expected: String,
+    /// What was seen.
+    pub seen: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n      expected {}\n      seen     {}", self.at, self.expected, self.seen)
+    }
+}
+
+/// All differences.
+pub fn compare(case: &Case, seen: &Observation) -> Vec<Difference> {
+    let mut found = Found::default();
+    if let Some(expected) = &case.upstream {
+        let cluster = seen.upstream.as_ref().map_or("none", |(cluster, _)| cluster);
+        if let Some(expected) = &expected.cluster {
+            found.compare("upstream.cluster", expected.as_bytes(), Some(cluster.as_bytes()));
+        }
+        let none = Message::default();
+        let message = seen.upstream.as_ref().map_or(&none, |(_, message)| message);
+        let pseudo = [
+            ("method", ":method", expected.method.as_ref().map(String::as_bytes)),
+            ("path", ":path", expected.path.as_ref().map(Text::bytes)),
+            ("authority", ":authority", expected.authority.as_ref().map(Text::bytes)),
+        ];
+        for (field, name, expected) in pseudo {
+            if let Some(expected) = expected {
+                found.compare(&format!("upstream.{field}"), expected, message.value(name));
+            }
+        }
+        found.message("upstream", message, &expected.headers, &expected.absent, &expected.trailers);
+        if let Some(body) = &expected.body {
+            found.compare("upstream.body", body.bytes(), Some(&message.body));
+        }
+    }
+    if let Some((_, message)) = &seen.upstream {
+        found.framing("upstream", message);
+    }
+    let client = &case.client;
+    if let Some(status) = client.status {
+        found.compare("client.status", status.to_string().as_bytes(), seen.client.value(":status"));
+    }
+    found.message("client", &seen.client, &client.headers, &client.absent, &client.trailers);
+    if let Some(body) = &client.body {
+        found.compare("client.body", body.bytes(), Some(&seen.client.body));
+    }
+    found.compare("client.reset", client.reset.to_string().as_bytes(), Some(seen.reset.to_string().as_bytes()));
+    if !client.reset {
+        found.framing("client", &seen.client);
+    }
+    for (name, expected) in &case.counters {
+        let grown = seen.counters.get(name).copied().unwrap_or(0);
+        found.compare(&format!("counters.{name}"), expected.to_string().as_bytes(), Some(grown.to_string().as_bytes()));
+    }
+    found.0
+}
+
+/// What every runner has to see alike, whether or not the case expects it.
+pub fn common(case: &Case, seen: &Observation) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    let mut field = |at: &str, value: Option<&[u8]>| fields.push((at.to_owned(), shown(value)));
+    if let Some((cluster, message)) = &seen.upstream {
+        field("upstream.cluster", Some(cluster.as_bytes()));
+        for name in [":method", ":path", ":authority", "x-sluice-route", "x-sluice-cluster"] {
+            field(&format!("upstream {name}"), message.value(name));
+        }
+        let sent = expand(&case.request.headers);
+        for (name, _) in sent.iter().filter(|(name, _)| !FRAMING.contains(&name.as_str())) {
+            let values: Vec<&[u8]> = message.values(name).collect();
+            field(&format!("upstream {name}"), Some(&values.join(&b" | "[..])));
+        }
+        field("upstream.body", Some(&message.body));
+    }
+    field("client.status", seen.client.value(":status"));
+    field("client.body", Some(&seen.client.body));
+    for name in case.counters.keys() {
+        field(&format!("counters.{name}"), Some(seen.counters.get(name).unwrap_or(&0).to_string().as_bytes()));
+    }
+    fields
+}
+
+/// Headers that belong to a connection, not to a message.
+const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection", "te"];
+
+#[derive(Default)]
+struct Found(Vec<Difference>);
+
+impl Found {
+    fn compare(&mut self, at: &str, expected: &[u8], seen: Option<&[u8]>) {
+        if seen != Some(expected) {
+            let (expected, seen) = (shown(Some(expected)), shown(seen));
+            self.0.push(Difference { at: at.to_owned(), expected, seen });
+        }
+    }
+
+    fn message(&mut self, at: &str, message: &Message, headers: &[Header], absent: &[String], trailers: &[Header]) {
+        self.fields(&format!("{at}.headers"), &expand(headers), &message.headers);
+        self.fields(&format!("{at}.trailers"), &expand(trailers), &message.trailers);
+        for name in absent {
+            if let Some(value) = message.value(&name.to_ascii_lowercase()) {
+                let (at, expected) = (format!("{at}.absent"), format!("no {name}"));
+                self.0.push(Difference { at, expected, seen: shown(Some(value)) });
+            }
+        }
+    }
+
+    /// For each name, the values in their order.
+    fn fields(&mut self, at: &str, expected: &[(String, Vec<u8>)], seen: &[(String, Vec<u8>)]) {
+        let values = |fields: &[(String, Vec<u8>)], name: &str| -> Vec<Vec<u8>> {
+            fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+        };
+        let mut names: Vec<&String> = expected.iter().map(|(name, _)| name).collect();
+        names.dedup();
+        for name in names {
+            let (expected, seen) = (values(expected, name), values(seen, name));
+            if expected != seen {
+                let show = |values: &[Vec<u8>]| values.iter().map(|v| shown(Some(v))).collect::<Vec<_>>().join(", ");
+                let seen = if seen.is_empty() { "nothing".to_owned() } else { show(&seen) };
+                self.0.push(Difference { at: format!("{at}.{name}"), expected: show(&expected), seen });
+            }
+        }
+    }
+
+    fn framing(&mut self, at: &str, message: &Message) {
+        if let Some(fault) = &message.framing {
+            let (at, expected) = (format!("{at} framing"), "a body as long as its head says".to_owned());
+            self.0.push(Difference { at, expected, seen: fault.clone() });
+        }
+    }
+}
+
+/// Bytes for people, shortened.
+fn shown(bytes: Option<&[u8]>) -> String {
+    const LONGEST: usize = 200;
+    let Some(bytes) = bytes else { return "nothing".to_owned() };
+    let start = bytes.get(..LONGEST).unwrap_or(bytes);
+    let more = if start.len() < bytes.len() { format!(".. ({} bytes)", bytes.len()) } else { String::new() };
+    format!("\"{}\"{more}", start.escape_ascii())
+}

@@ -1,0 +1,343 @@
+//! The file format.
+
+use crate::yaml::{self, Node};
+use filter_kit::config;
+use serde::Deserialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A file: one chain of filters, and what it does to requests.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The file.
+    pub path: PathBuf,
+    /// Its content.
+    pub file: File,
+    /// The same with places.
+    pub root: Node,
+    /// The text that was read.
+    pub text: String,
+}
+
+/// The content of a scenario file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct File {
+    /// What the file is about.
+    pub name: String,
+    /// The chain, in the order of the request.
+    #[serde(default)]
+    pub filters: Vec<FilterUse>,
+    /// Upstream clusters; each is a server that records what it gets.
+    #[serde(default = "one_cluster")]
+    pub clusters: Vec<String>,
+    /// Where requests go that no filter sent anywhere; without it they are answered with 404.
+    #[serde(default)]
+    pub fallback: Option<String>,
+    /// What a runner has to be able to do; see `docs/scenarios.md`.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Requests and what becomes of them.
+    #[serde(default)]
+    pub cases: Vec<Case>,
+    /// Configurations that are refused, and the words.
+    #[serde(default)]
+    pub refusals: Vec<Refusal>,
+}
+
+/// A filter and its configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct FilterUse {
+    /// `header-router`, `prefix-rewrite`, `suite`, a test guest, or the path of a `.wasm` file.
+    pub filter: String,
+    /// Its configuration.
+    #[serde(default)]
+    pub config: serde_json::Value,
+}
+
+/// A configuration that must be refused.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct Refusal {
+    /// As in `filters`.
+    pub filter: String,
+    /// As an object, or as text that is handed over as it is.
+    pub config: serde_json::Value,
+    /// The exact error.
+    pub error: String,
+}
+
+/// A request and what becomes of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct Case {
+    /// A sentence.
+    pub name: String,
+    /// As in the file.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// What the client sends.
+    #[serde(default)]
+    pub request: Request,
+    /// What the upstream answers.
+    #[serde(default)]
+    pub response: Response,
+    /// What the upstream has to see.
+    #[serde(default)]
+    pub upstream: Option<Upstream>,
+    /// What the client has to see.
+    #[serde(default)]
+    pub client: Client,
+    /// By how much counters have to grow.
+    #[serde(default)]
+    pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// What the client sends.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", default)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub path: Text,
+    /// The host; `null` sends none.
+    pub authority: Option<Text>,
+    /// More headers.
+    pub headers: Vec<Header>,
+    /// The body; absent means none.
+    pub body: Option<Text>,
+    /// Trailers, behind a body.
+    pub trailers: Vec<Header>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            path: Text::Plain("/".into()),
+            authority: Some(Text::Plain("client.test".into())),
+            headers: Vec::new(),
+            body: None,
+            trailers: Vec::new(),
+        }
+    }
+}
+
+/// What the upstream answers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", default)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// More headers.
+    pub headers: Vec<Header>,
+    /// The body.
+    pub body: Text,
+    /// Trailers.
+    pub trailers: Vec<Header>,
+}
+
+impl Default for Response {
+    fn default() -> Self {
+        Self { status: 200, headers: Vec::new(), body: Text::Plain("upstream".into()), trailers: Vec::new() }
+    }
+}
+
+/// What the upstream has to see; what is not named may be anything.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", default)]
+pub struct Upstream {
+    /// The cluster, or `none` if the request must not get to any.
+    pub cluster: Option<String>,
+    /// The method.
+    pub method: Option<String>,
+    /// Path and query.
+    pub path: Option<Text>,
+    /// The host.
+    pub authority: Option<Text>,
+    /// Headers that have to be there with exactly these values, in this order for each name.
+    pub headers: Vec<Header>,
+    /// Headers that must not be there.
+    pub absent: Vec<String>,
+    /// The body.
+    pub body: Option<Text>,
+    /// Trailers that have to be there.
+    pub trailers: Vec<Header>,
+}
+
+/// What the client has to see; what is not named may be anything.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", default)]
+pub struct Client {
+    /// The status.
+    pub status: Option<u16>,
+    /// As in `upstream`.
+    pub headers: Vec<Header>,
+    /// As in `upstream`.
+    pub absent: Vec<String>,
+    /// The body.
+    pub body: Option<Text>,
+    /// As in `upstream`.
+    pub trailers: Vec<Header>,
+    /// The response is cut off.
+    pub reset: bool,
+}
+
+/// Bytes: text, or a map with one of the other notations.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", from = "TextForm")]
+pub enum Text {
+    /// As it stands.
+    Plain(String),
+    /// Anything.
+    Bytes(Vec<u8>),
+}
+
+/// A header, as `name: value`, or as a map.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "HeaderForm")]
+pub struct Header {
+    /// Lower case; with several headers a number follows.
+    pub name: String,
+    /// The value.
+    pub value: Text,
+    /// How many such headers; above 1 their names are numbered.
+    pub count: usize,
+}
+
+/// Both notations; serde's untagged enums are kept to the two places where a short form pays.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TextForm {
+    Plain(String),
+    Hex(HexForm),
+    Repeat(RepeatForm),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HexForm {
+    hex: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RepeatForm {
+    repeat: String,
+    times: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum HeaderForm {
+    Line(String),
+    Map(HeaderMapForm),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeaderMapForm {
+    name: String,
+    value: Text,
+    #[serde(default)]
+    count: Option<usize>,
+}
+
+/// Most bytes that one notation may stand for.
+const MAX_TEXT: usize = 16 * 1024 * 1024;
+
+impl From<TextForm> for Text {
+    fn from(form: TextForm) -> Self {
+        match form {
+            TextForm::Plain(text) => Self::Plain(text),
+            TextForm::Hex(HexForm { hex }) => {
+                let digits: Vec<char> = hex.chars().filter(|c| !c.is_whitespace()).collect();
+                let pairs = digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16));
+                Self::Bytes(pairs.filter_map(Result::ok).collect())
+            }
+            TextForm::Repeat(RepeatForm { repeat, times }) => {
+                Self::Bytes(repeat.repeat(times.min(MAX_TEXT / repeat.len().max(1))).into_bytes())
+            }
+        }
+    }
+}
+
+impl TryFrom<HeaderForm> for Header {
+    type Error = String;
+
+    fn try_from(form: HeaderForm) -> Result<Self, String> {
+        match form {
+            HeaderForm::Line(line) => {
+                let (name, value) =
+                    line.split_once(':').ok_or_else(|| format!("expected \"name: value\", found {line:?}"))?;
+                Ok(Self { name: name.to_ascii_lowercase(), value: Text::Plain(value.trim().into()), count: 1 })
+            }
+            HeaderForm::Map(map) => {
+                Ok(Self { name: map.name.to_ascii_lowercase(), value: map.value, count: map.count.unwrap_or(1) })
+            }
+        }
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Plain(String::new())
+    }
+}
+
+impl Text {
+    /// The bytes meant.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Plain(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// Writes headers out, numbered where there are several.
+pub fn expand(headers: &[Header]) -> Vec<(String, Vec<u8>)> {
+    let one = |header: &Header| -> Vec<(String, Vec<u8>)> {
+        let value = header.value.bytes().to_vec();
+        match header.count {
+            1 => vec![(header.name.clone(), value)],
+            count => (0..count).map(|number| (format!("{}-{number}", header.name), value.clone())).collect(),
+        }
+    };
+    headers.iter().flat_map(one).collect()
+}
+
+fn one_cluster() -> Vec<String> {
+    vec!["upstream".to_owned()]
+}
+
+/// A file that is no scenario.
+#[derive(Debug, Clone)]
+pub struct InvalidScenario(String);
+
+impl fmt::Display for InvalidScenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidScenario {}
+
+impl Scenario {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// With file, line and column.
+    pub fn read(path: &Path) -> Result<Self, InvalidScenario> {
+        let fault = |why: String| InvalidScenario(format!("{}:{why}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| fault(format!(" {error}")))?;
+        let root = yaml::parse(&text).map_err(|error| fault(error.to_string()))?;
+        let file: File = config::parse(root.value.to_json().to_string().as_bytes()).map_err(|error| {
+            let place = root.locate(&error.at);
+            fault(format!("{}:{}: {error}", place.line, place.column))
+        })?;
+        Ok(Self { path: path.to_owned(), file, root, text })
+    }
+}

@@ -1,0 +1,16 @@
+//! Scenarios: what the upstream, the client and the counters see of a chain of filters, written once and run three
+//! times: by the pure filters, by the `.wasm` files in this host, and by the `.wasm` files in a real Envoy.
+
+mod check;
+mod envoy;
+mod format;
+mod native;
+mod observe;
+mod run;
+mod wasm;
+mod wire;
+
+pub use check::Difference;
+pub use format::{Case, Scenario, Text};
+pub use observe::{Cost, Message, Observation, Seen};
+pub use run::{Report, Runner, Runners, bless};
