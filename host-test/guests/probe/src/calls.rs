@@ -132,7 +132,10 @@ fn show((status, value): Given) -> String {
 fn names((status, pairs): Given, prefix: &[u8]) -> String {
     let mut line = status.to_string();
     let pairs = pairs.unwrap_or_default();
-    let read = |at: usize| pairs.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    let read = |at: usize| {
+        let bytes = pairs.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        bytes.map_or(0, u32::from_le_bytes) as usize
+    };
     let count = read(0);
     let mut at = 4 + 8 * count;
     for i in 0..count {

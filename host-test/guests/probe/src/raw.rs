@@ -114,7 +114,7 @@ pub type Given = (u32, Option<Vec<u8>>);
 
 fn given(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Given {
     // Values that show whether the host has written them.
-    let (mut ptr, mut len) = (1 as *mut u8, 77_777_usize);
+    let (mut ptr, mut len) = (std::ptr::without_provenance_mut::<u8>(1), 77_777_usize);
     let status = call(&raw mut ptr, &raw mut len);
     if ptr as usize == 1 {
         return (status, (len != 77_777).then(|| b"(length written, pointer not)".to_vec()).or(None));
