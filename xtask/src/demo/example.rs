@@ -93,24 +93,22 @@ fn parse(text: &str, bootstrap: PathBuf, commands: Vec<String>) -> Result<Exampl
     Ok(Example { bootstrap, listener, admin, upstreams, commands })
 }
 
-/// The curl commands in a README's code blocks, with or without a `$` in front.
+/// The curl commands in a README's code blocks: after `$ `, and without it in a block of shell code.
 fn curls(text: &str) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
-    let (mut in_block, mut continued) = (false, false);
+    let (mut in_block, mut is_script, mut continued) = (false, false, false);
     for line in text.lines() {
-        if line.trim_start().starts_with("```") {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            is_script = matches!(language.trim(), "sh" | "bash" | "shell");
             (in_block, continued) = (!in_block, false);
             continue;
         }
-        let command = line.strip_prefix("$ ").unwrap_or(line);
-        if !in_block {
-            continue;
-        }
+        let command = line.strip_prefix("$ ").or(is_script.then_some(line));
         if continued {
             if let Some(last) = commands.last_mut() {
                 last.push_str(&format!("\n  {line}"));
             }
-        } else if command.starts_with("curl ") {
+        } else if let Some(command) = command.filter(|command| in_block && command.starts_with("curl ")) {
             commands.push(command.to_owned());
         } else {
             continue;
@@ -164,7 +162,7 @@ mod tests {
 
     #[test]
     fn only_commands_in_code_blocks_are_taken() {
-        let readme = "Use curl like this:\ncurl not-this\n```console\n$ curl one\noutput\n$ curl -H 'a: b' \\\n    two\n```\n\
+        let readme = "Use curl like this:\n$ curl not-this\n```text\ncurl -> gateway\n```\n```console\n$ curl one\noutput\n$ curl -H 'a: b' \\\n    two\n```\n\
             ```sh\ncurl three\n```\ncurl nor-this\n";
         assert_eq!(curls(readme), ["curl one", "curl -H 'a: b' \\\n      two", "curl three"]);
     }
