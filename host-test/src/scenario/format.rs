@@ -2,7 +2,9 @@
 
 use crate::yaml::{self, Node};
 use filter_kit::config;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -185,9 +187,8 @@ pub struct Client {
     pub reset: bool,
 }
 
-/// Bytes: text, or a map with one of the other notations.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case", from = "TextForm")]
+/// Bytes: text, `{hex: ".."}`, or `{repeat: "..", times: 3}`.
+#[derive(Debug, Clone)]
 pub enum Text {
     /// As it stands.
     Plain(String),
@@ -195,9 +196,8 @@ pub enum Text {
     Bytes(Vec<u8>),
 }
 
-/// A header, as `name: value`, or as a map.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "HeaderForm")]
+/// A header, as `name: value`, or as `{name: .., value: .., count: 3}`.
+#[derive(Debug, Clone)]
 pub struct Header {
     /// Lower case; with several headers a number follows.
     pub name: String,
@@ -207,77 +207,86 @@ pub struct Header {
     pub count: usize,
 }
 
-/// Both notations; serde's untagged enums are kept to the two places where a short form pays.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum TextForm {
-    Plain(String),
-    Hex(HexForm),
-    Repeat(RepeatForm),
+#[serde(deny_unknown_fields)]
+struct TextForm {
+    hex: Option<String>,
+    repeat: Option<String>,
+    times: Option<usize>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HexForm {
-    hex: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RepeatForm {
-    repeat: String,
-    times: usize,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum HeaderForm {
-    Line(String),
-    Map(HeaderMapForm),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeaderMapForm {
+struct HeaderForm {
     name: String,
     value: Text,
-    #[serde(default)]
     count: Option<usize>,
 }
 
 /// Most bytes that one notation may stand for.
 const MAX_TEXT: usize = 16 * 1024 * 1024;
 
-impl From<TextForm> for Text {
-    fn from(form: TextForm) -> Self {
-        match form {
-            TextForm::Plain(text) => Self::Plain(text),
-            TextForm::Hex(HexForm { hex }) => {
-                let digits: Vec<char> = hex.chars().filter(|c| !c.is_whitespace()).collect();
-                let pairs = digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16));
-                Self::Bytes(pairs.filter_map(Result::ok).collect())
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text, {hex: ..} or {repeat: .., times: ..}")
             }
-            TextForm::Repeat(RepeatForm { repeat, times }) => {
-                Self::Bytes(repeat.repeat(times.min(MAX_TEXT / repeat.len().max(1))).into_bytes())
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text::Plain(text.to_owned()))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Text, M::Error> {
+                let form = TextForm::deserialize(MapAccessDeserializer::new(map))?;
+                let bytes = match (form.hex, form.repeat, form.times) {
+                    (Some(hex), None, None) => from_hex(&hex),
+                    (None, Some(text), Some(times)) => {
+                        Some(text.repeat(times.min(MAX_TEXT / text.len().max(1))).into())
+                    }
+                    _ => None,
+                };
+                bytes.map(Text::Bytes).ok_or_else(|| de::Error::invalid_value(Unexpected::Map, &self))
             }
         }
+        source.deserialize_any(Reader)
     }
 }
 
-impl TryFrom<HeaderForm> for Header {
-    type Error = String;
+fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u32> = hex.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    let pair = |pair: &[u32]| match pair {
+        [high, low] => u8::try_from(high * 16 + low).ok(),
+        _ => None,
+    };
+    digits.chunks(2).map(pair).collect()
+}
 
-    fn try_from(form: HeaderForm) -> Result<Self, String> {
-        match form {
-            HeaderForm::Line(line) => {
-                let (name, value) =
-                    line.split_once(':').ok_or_else(|| format!("expected \"name: value\", found {line:?}"))?;
-                Ok(Self { name: name.to_ascii_lowercase(), value: Text::Plain(value.trim().into()), count: 1 })
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"name: value\" or {name: .., value: ..}")
             }
-            HeaderForm::Map(map) => {
-                Ok(Self { name: map.name.to_ascii_lowercase(), value: map.value, count: map.count.unwrap_or(1) })
+
+            fn visit_str<E: de::Error>(self, line: &str) -> Result<Header, E> {
+                let (name, value) =
+                    line.split_once(':').ok_or_else(|| E::invalid_value(Unexpected::Str(line), &self))?;
+                Ok(Header { name: name.to_ascii_lowercase(), value: Text::Plain(value.trim().into()), count: 1 })
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Header, M::Error> {
+                let form = HeaderForm::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Header { name: form.name.to_ascii_lowercase(), value: form.value, count: form.count.unwrap_or(1) })
             }
         }
+        source.deserialize_any(Reader)
     }
 }
 

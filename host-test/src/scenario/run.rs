@@ -63,8 +63,8 @@ pub struct Report {
 
 /// Capabilities that a case may need, and the runners that have them.
 const CAPABILITIES: [(&str, &[Runner]); 3] = [
-    // a request without a host gets to the filters; Envoy answers 400 itself
-    ("absent_authority", &[Runner::Core, Runner::Host]),
+    // requests that Envoy's HTTP/1 codec answers with 400 get to the filters, as they may on other hosts
+    ("lenient_codec", &[Runner::Core, Runner::Host]),
     // what an HTTP codec does before and behind the filters
     ("codec", &[Runner::Envoy]),
     // the host's own answers, such as those of its body limits
