@@ -30,7 +30,10 @@ pub fn install(packages: &[String]) -> Outcome<Result<(), String>> {
     };
     let started = Instant::now();
     say(format_args!("installing Debian packages: {list}"));
-    process::run(apt_get(&rights).args(["-qq", "update"])).during(|| "updating the package lists")?;
+    if let Err(why) = process::run(apt_get(&rights).args(["-qq", "update"])) {
+        // One unreachable source among several: the others may be all that is needed.
+        say(format_args!("{why}; going on with the package lists that are there"));
+    }
     // --no-remove: rustc-web excludes Debian's own rustc and rustup packages; removing those is not ours to decide.
     let options = ["-qq", "-y", "--no-install-recommends", "--no-remove", "-o", "Dpkg::Use-Pty=0", "install"];
     process::run(apt_get(&rights).args(options).args(packages)).during(|| format!("installing {list}"))?;
