@@ -2,6 +2,8 @@
 
 mod bench;
 mod serve;
+mod test;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,10 @@ struct Arguments {
 enum Command {
     /// Serve an Envoy bootstrap with the embedded gateway.
     Serve(serve::Serve),
+    /// Check filter configurations, by themselves or in an Envoy bootstrap.
+    Validate(validate::Validate),
+    /// Run scenario files in the pure filters, in our host and in Envoy.
+    Test(test::Test),
     /// Measure what the filters cost in Envoy.
     Bench(bench::Bench),
 }
@@ -26,6 +32,8 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(serve) => serve.run(),
+        Command::Validate(validate) => validate.run(),
+        Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
     };
     match outcome {

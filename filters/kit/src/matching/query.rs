@@ -4,7 +4,7 @@
 /// runs to the next `&`, and `;` does not separate (as Envoy's `query_parameters` has it).
 pub fn query_value<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     query.split(|b| *b == b'&').find_map(|pair| match pair.strip_prefix(name)? {
-        [] => Some(&pair[..0]),
+        rest @ [] => Some(rest),
         [b'=', value @ ..] => Some(value),
         _ => None,
     })
