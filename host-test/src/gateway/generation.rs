@@ -21,6 +21,7 @@ pub(crate) struct Generation {
     pub(crate) chains: Vec<Vec<PluginConfig>>,
     pub(crate) clusters: Vec<Arc<ClusterState>>,
     pub(crate) http_stats: Vec<Arc<HttpStats>>,
+    pub(crate) stats: Arc<Stats>,
 }
 
 /// Compiled modules by file, so that a reload compiles only what changed.
@@ -82,7 +83,7 @@ impl Generation {
             .iter()
             .map(|listener| Arc::new(HttpStats::new(stats, &listener.http.stat_prefix, &listener.address.to_string())))
             .collect();
-        Ok(Self { number, bootstrap, chains, clusters, http_stats })
+        Ok(Self { number, bootstrap, chains, clusters, http_stats, stats: stats.clone() })
     }
 }
 

@@ -120,9 +120,9 @@ impl Report {
             if !selection.takes(name, *value) {
                 continue;
             }
-            let (rest, mut labels) = builtin_tags(name);
-            let (rest, more) = tags.extract(&rest);
-            labels.splice(0..0, more);
+            let (rest, mut labels) = tags.extract(name);
+            let (rest, more) = builtin_tags(&rest);
+            labels.extend(more);
             let family = format!("envoy_{}", sanitised(&rest));
             let line = format!("{family}{} {value}", braces(&labels));
             sample(family, if *kind == Kind::Counter { "counter" } else { "gauge" }, vec![line]);
@@ -132,15 +132,13 @@ impl Report {
             if !selection.takes(&format!("{GUEST}{name}"), *value) {
                 continue;
             }
-            let (rest, labels) = tags.extract(name);
-            let family = sanitised(&rest);
+            let (family, labels) = guest_family(tags, name);
             let kind = if matches!(metric, Metric::Counter(_)) { "counter" } else { "gauge" };
             let line = format!("{family}{} {value}", braces(&labels));
             sample(family, kind, vec![line]);
         }
         for (name, values, count, sum) in self.histograms(selection) {
-            let (rest, labels) = tags.extract(name);
-            let family = sanitised(&rest);
+            let (family, labels) = guest_family(tags, name);
             let lines = histogram_lines(&family, &labels, values, count, sum);
             sample(family, "histogram", lines);
         }
@@ -153,6 +151,12 @@ impl Report {
         }
         out
     }
+}
+
+/// The rules see the whole name, with `wasmcustom.` in front; the family is shown without it.
+fn guest_family(tags: &StatsTags, name: &str) -> (String, Vec<(String, String)>) {
+    let (rest, labels) = tags.extract(&format!("{GUEST}{name}"));
+    (sanitised(rest.strip_prefix(GUEST).unwrap_or(&rest)), labels)
 }
 
 fn histogram_lines(family: &str, labels: &[(String, String)], values: &[u64], count: u64, sum: u64) -> Vec<String> {
@@ -262,7 +266,7 @@ mod tests {
     #[test]
     fn prometheus_text_is_envoys() {
         let tags = StatsTags {
-            rules: vec![TagRule::Found { name: "rule".into(), pattern: Regex::new(r"(\.rule\.(.+?))\.").unwrap() }],
+            rules: vec![TagRule::Found { name: "rule".into(), pattern: Regex::new(r"^wasmcustom\.f(\.rule\.(.+?))\.").unwrap() }],
         };
         let text = report().prometheus(&tags, &Selection::default());
         for line in [

@@ -70,7 +70,7 @@ impl Site {
         worker: Worker,
         clusters: ThreadClusters,
         stats: Arc<HttpStats>,
-        log: Log,
+            log: Log,
     ) -> Rc<Self> {
         let resolver = super::generation::route_resolver(&generation, index);
         let site = Rc::new(Self {
@@ -137,6 +137,7 @@ impl Site {
             tokio::task::spawn_local(self.clone().call_out(callout));
         }
         for trap in traps {
+            self.generation.stats.counter(format!("wasm.{}.vm_traps", trap.plugin)).inc();
             self.log.line(Level::Critical, &trap.to_string());
         }
         for misuse in misuse {

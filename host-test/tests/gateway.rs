@@ -1,0 +1,13 @@
+//! The embedded gateway between real sockets. Everything is bounded in time: a socket that hangs fails its test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[path = "gateway/bad_input.rs"]
+mod bad_input;
+#[path = "gateway/filters.rs"]
+mod filters;
+#[path = "gateway/proxy.rs"]
+mod proxy;
+#[path = "gateway/reload.rs"]
+mod reload;
+#[path = "gateway/support.rs"]
+mod support;
