@@ -139,7 +139,7 @@ impl ThreadCluster {
             };
             self.state.stats.rq_total.inc();
             match connection.sender.try_send_request(request).await {
-                Ok(response) if response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+                Ok(response) if is_refused(&response) => {
                     self.state.stats.cx_protocol_error.inc();
                     return Err(Failure::NotHttp);
                 }
@@ -196,6 +196,12 @@ impl ThreadCluster {
         });
         Ok(Connection { sender })
     }
+}
+
+/// Heads that Envoy's codec does not take.
+fn is_refused(response: &http::Response<Incoming>) -> bool {
+    let size: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    response.status() == http::StatusCode::SWITCHING_PROTOCOLS || size > MAX_HEAD_BYTES
 }
 
 impl Lease {

@@ -19,6 +19,8 @@ struct State {
     bytes: usize,
     end: Option<Ending>,
     reader_gone: bool,
+    /// The reader has had a turn to send what it read before the body breaks off.
+    warned: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -165,7 +167,13 @@ impl Body for Reader {
         }
         match state.end {
             Some(Ending::Complete) => Poll::Ready(None),
-            Some(Ending::Broken) => Poll::Ready(Some(Err(BrokenOff))),
+            Some(Ending::Broken) if state.warned => Poll::Ready(Some(Err(BrokenOff))),
+            Some(Ending::Broken) => {
+                // hyper drops what it has not flushed; the head and the data so far shall go out first.
+                state.warned = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             None => {
                 state.reader = Some(context.waker().clone());
                 Poll::Pending
@@ -222,6 +230,7 @@ mod tests {
         sender.push(Bytes::from_static(b"a"));
         drop(sender);
         assert_eq!(next(&mut reader), Some(Some(Ok(b"a".to_vec()))));
+        assert_eq!(next(&mut reader), None, "time to flush");
         assert_eq!(next(&mut reader), Some(Some(Err(()))));
     }
 

@@ -266,7 +266,10 @@ mod tests {
     #[test]
     fn prometheus_text_is_envoys() {
         let tags = StatsTags {
-            rules: vec![TagRule::Found { name: "rule".into(), pattern: Regex::new(r"^wasmcustom\.f(\.rule\.(.+?))\.").unwrap() }],
+            rules: vec![TagRule::Found {
+                name: "rule".into(),
+                pattern: Regex::new(r"^wasmcustom\.f(\.rule\.(.+?))\.").unwrap(),
+            }],
         };
         let text = report().prometheus(&tags, &Selection::default());
         for line in [

@@ -70,7 +70,7 @@ impl Site {
         worker: Worker,
         clusters: ThreadClusters,
         stats: Arc<HttpStats>,
-            log: Log,
+        log: Log,
     ) -> Rc<Self> {
         let resolver = super::generation::route_resolver(&generation, index);
         let site = Rc::new(Self {
@@ -128,9 +128,11 @@ impl Site {
     }
 
     fn after(self: &Rc<Self>) {
-        let (effects, callouts, traps, misuse) = {
+        let (effects, callouts, traps) = {
             let mut worker = self.worker.borrow_mut();
-            (worker.take_effects(), worker.callouts(), worker.take_traps(), worker.take_misuse())
+            // The host has logged these; the gateway only counts.
+            drop(worker.take_misuse());
+            (worker.take_effects(), worker.callouts(), worker.take_traps())
         };
         self.deliver(effects);
         for callout in callouts {
@@ -138,10 +140,6 @@ impl Site {
         }
         for trap in traps {
             self.generation.stats.counter(format!("wasm.{}.vm_traps", trap.plugin)).inc();
-            self.log.line(Level::Critical, &trap.to_string());
-        }
-        for misuse in misuse {
-            self.log.line(Level::Error, &misuse.to_string());
         }
         self.changed.notify_one();
     }

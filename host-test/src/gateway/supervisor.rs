@@ -175,7 +175,12 @@ impl Supervisor {
         bound: Vec<(ListenerKey, TcpListener)>,
     ) -> Result<(), String> {
         self.resolve(generation).await;
-        self.shared.host.set_clusters(generation.bootstrap.clusters.iter().map(|cluster| cluster.name.clone()));
+        let names = |generation: &Generation| -> Vec<String> {
+            generation.bootstrap.clusters.iter().map(|cluster| cluster.name.clone()).collect()
+        };
+        // Until it is decided, guests of both may call out.
+        let (old, new) = (names(&self.shared.generation()), names(generation));
+        self.shared.host.set_clusters(old.iter().chain(&new).cloned());
         let mut answers = Vec::new();
         for thread in self.threads.iter() {
             let (answer, prepared) = oneshot::channel();
@@ -192,6 +197,7 @@ impl Supervisor {
         for thread in self.threads.iter() {
             let _ = thread.commands.send(command());
         }
+        self.shared.host.set_clusters(if outcome.is_ok() { new } else { old });
         outcome?;
         *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = generation.clone();
         self.accept(generation, bound);

@@ -27,6 +27,8 @@ use crate::{Attributes, Host, Worker};
 
 /// How long a connection may wait for a request head, as Envoy's `idle_timeout`.
 const IDLE_CONNECTION: Duration = Duration::from_secs(3600);
+/// How long a listener that is gone serves connections that wait in a queue.
+const RETIREMENT: Duration = Duration::from_secs(5);
 
 /// Which listener a connection came in by: its configured address, and which of those with the same address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +103,8 @@ struct Thread {
     log: Log,
     sites: RefCell<Sites>,
     prepared: RefCell<Option<Sites>>,
+    /// Listeners that are gone, for connections that were accepted but not taken yet.
+    retired: RefCell<Sites>,
     open: Cell<usize>,
     stopping: watch::Sender<bool>,
     connection_ended: tokio::sync::Notify,
@@ -113,6 +117,7 @@ impl Thread {
             log,
             sites: RefCell::default(),
             prepared: RefCell::default(),
+            retired: RefCell::default(),
             open: Cell::new(0),
             stopping: watch::Sender::new(false),
             connection_ended: tokio::sync::Notify::new(),
@@ -133,12 +138,16 @@ impl Thread {
                         let _ = answer.send(self.prepare(generation));
                     }
                     Some(Command::Commit) => {
-                        if let Some(sites) = self.prepared.take() {
-                            *self.sites.borrow_mut() = sites;
-                        }
+                        self.commit();
                     }
                     Some(Command::Abandon) => drop(self.prepared.take()),
-                    Some(Command::Stop(within)) => return self.drain(within).await,
+                    Some(Command::Stop(within)) => {
+                        // What was accepted is served.
+                        while let Ok(accepted) = connections.try_recv() {
+                            self.accept(accepted);
+                        }
+                        return self.drain(within).await;
+                    }
                     None => return,
                 },
                 Some(accepted) = connections.recv() => self.accept(accepted),
@@ -166,6 +175,26 @@ impl Thread {
         Ok(())
     }
 
+    fn commit(self: &Rc<Self>) {
+        let Some(sites) = self.prepared.take() else { return };
+        let old = self.sites.replace(sites);
+        let retired: Sites = old.into_iter().filter(|(key, _)| !self.sites.borrow().contains_key(key)).collect();
+        if !retired.is_empty() {
+            self.retired.borrow_mut().extend(retired);
+            let thread = self.clone();
+            spawn_local(async move {
+                tokio::time::sleep(RETIREMENT).await;
+                thread.retired.take();
+            });
+        }
+    }
+
+    /// The site that serves new requests of a listener.
+    fn site(&self, key: ListenerKey) -> Option<Rc<Site>> {
+        let current = self.sites.borrow().get(&key).cloned();
+        current.or_else(|| self.retired.borrow().get(&key).cloned())
+    }
+
     fn accept(self: &Rc<Self>, accepted: Accepted) {
         self.open.set(self.open.get() + 1);
         let thread = self.clone();
@@ -177,7 +206,7 @@ impl Thread {
     }
 
     async fn serve(self: Rc<Self>, accepted: Accepted) {
-        let Some(first) = self.sites.borrow().get(&accepted.listener).cloned() else { return };
+        let Some(first) = self.site(accepted.listener) else { return };
         let stream =
             accepted.stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(accepted.stream));
         let Ok(stream) = stream else { return };
@@ -221,8 +250,8 @@ impl Thread {
         request: http::Request<Incoming>,
     ) -> impl Future<Output = Result<http::Response<Reader>, BrokenOff>> {
         // The generation of this moment; a listener that is gone finishes on the one that it had.
-        if let Some(site) = self.sites.borrow().get(&peer.listener) {
-            last.replace(site.clone());
+        if let Some(site) = self.site(peer.listener) {
+            last.replace(site);
         }
         let site = last.borrow().clone();
         async move {

@@ -31,14 +31,11 @@ fn the_route_is_chosen_on_the_headers_that_the_filters_leave() {
 
 #[test]
 fn responses_go_back_through_the_filters_whoever_made_them() {
-    let gateway = Setup::to(&Upstream::echo("up"))
-        .cluster("dead", &[nobody()])
-        .probe("a", "")
-        .probe("b", "")
-        .start();
+    let gateway = Setup::to(&Upstream::echo("up")).cluster("dead", &[nobody()]).probe("a", "").probe("b", "").start();
     let change = "ph: add 2 x-seen a; remove 2 x-gone";
     let answer = gateway.get("/", &[("x-probe-a", change), ("x-probe-b", "ph: add 2 x-seen b; add 2 x-gone 1")]);
-    let seen: Vec<_> = answer.head.lines().filter(|line| line.starts_with("x-")).filter(|line| !line.contains("envoy")).collect();
+    let seen: Vec<_> =
+        answer.head.lines().filter(|line| line.starts_with("x-")).filter(|line| !line.contains("envoy")).collect();
     assert_eq!(seen, ["x-seen: b", "x-seen: a"]);
     let reply = gateway.get("/", &[("x-probe-a", change), ("x-probe-b", "rh: reply 403 stop")]);
     assert_eq!((reply.status(), reply.text().as_str(), reply.header("x-seen").as_deref()), (403, "stop", Some("a")));
@@ -50,13 +47,15 @@ fn responses_go_back_through_the_filters_whoever_made_them() {
 fn a_body_that_is_held_back_reaches_nobody_before_the_decision() {
     let gateway = Setup::to(&Upstream::echo("up")).probe("a", "").start();
     let post = |script: &str, body: &str| {
-        let head = format!("POST / HTTP/1.1\r\nhost: a\r\nx-probe-a: {script}\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("POST / HTTP/1.1\r\nhost: a\r\nx-probe-a: {script}\r\ncontent-length: {}\r\n\r\n", body.len());
         gateway.ask(head + body)
     };
     let refused = post("rh: return 1 | rb: return 1 | rbe: reply 403 no", "abc");
     assert_eq!((refused.status(), refused.text().as_str()), (403, "no"));
     assert_eq!(gateway.stat("cluster.up.upstream_rq_total"), Some(0));
-    let passed = post("rh: return 1 | rb: return 1 | rbe: remove 0 content-length; set-buf 0 0 max changed", "abc").text();
+    let passed =
+        post("rh: return 1 | rb: return 1 | rbe: remove 0 content-length; set-buf 0 0 max changed", "abc").text();
     assert!(passed.contains("transfer-encoding: chunked") && passed.ends_with("\nchanged"), "{passed}");
     let large = post("rh: return 1 | rb: return 1 | rbe: return 1", &"x".repeat(3 * 1024 * 1024));
     assert_eq!((large.status(), large.text().as_str()), (413, "Payload Too Large"));
@@ -80,9 +79,14 @@ fn bodies_whose_length_is_not_what_their_head_says_are_not_sent() {
     assert!(gateway.logged("a filter changed only one of them"));
 }
 
+/// With one worker thread, whose VM every request meets.
+fn one_worker() -> Gateway {
+    Gateway::start(&Setup::to(&Upstream::echo("up")).probe("a", "").yaml(), |options| options.concurrency = 1)
+}
+
 #[test]
 fn a_trap_costs_one_request_and_a_new_vm_takes_over() {
-    let gateway = Setup::to(&Upstream::echo("up")).probe("a", "").start();
+    let gateway = one_worker();
     for phase in ["rh", "ph"] {
         let answer = gateway.get("/", &[("x-probe-a", &format!("{phase}: trap"))]);
         assert_eq!(answer.status(), 503, "{phase}");
@@ -100,7 +104,7 @@ fn a_trap_costs_one_request_and_a_new_vm_takes_over() {
 
 #[test]
 fn a_trap_in_the_middle_of_a_body_ends_that_stream_only() {
-    let gateway = Setup::to(&Upstream::echo("up")).probe("a", "").start();
+    let gateway = one_worker();
     let answer = gateway.ask("POST / HTTP/1.1\r\nhost: a\r\nx-probe-a: rb: trap\r\ncontent-length: 3\r\n\r\nabc");
     assert_eq!(answer.status(), 503);
     eventually("a new VM", || gateway.get("/", &[]).status() == 200);
@@ -120,7 +124,9 @@ fn a_callout_holds_the_request_until_its_answer() {
     });
     let gateway = Setup::to(&up).cluster("auth", &[auth.address]).cluster("dead", &[nobody()]).probe("a", "").start();
     let script = |cluster: &str, path: &str| {
-        format!("rh: http {cluster} 1000 %20 :method=POST :path={path} :authority=auth; return 1 | call: names 6 :status; continue 0")
+        format!(
+            "rh: http {cluster} 1000 %20 :method=POST :path={path} :authority=auth; return 1 | call: names 6 :status; continue 0"
+        )
     };
     for (cluster, path) in [("auth", "/good"), ("auth", "/bad"), ("dead", "/")] {
         let answer = gateway.get("/", &[("x-probe-a", &script(cluster, path))]);
@@ -136,7 +142,7 @@ fn a_callout_holds_the_request_until_its_answer() {
 fn a_filter_may_cut_a_stream_off() {
     let gateway = Setup::to(&Upstream::echo("up")).probe("a", "").start();
     let mut client = gateway.connect();
-    client.send(get("/", &[("x-probe-a", "rh: close 2; return 1")]));
+    client.send(get("/", &[("x-probe-a", "rh: close 0; return 1")]));
     assert!(client.ended());
     assert_eq!(gateway.stat("http.ingress.downstream_rq_tx_reset"), Some(1));
 }
@@ -156,7 +162,10 @@ fn the_admin_port_shows_what_envoys_does() {
         "stats_config: {stats_tags: [{tag_name: rule, regex: '^wasmcustom\\.hits(\\.rule\\.(.+?))\\.'}]}\nstatic_resources:",
     );
     let gateway = Gateway::start(&yaml, |_| {});
-    assert_eq!(gateway.get("/", &[("x-probe-a", "rh: m-increment 0 hits.rule.one.total 2")]).header("server").as_deref(), Some("gate"));
+    assert_eq!(
+        gateway.get("/", &[("x-probe-a", "rh: m-increment 0 hits.rule.one.total 2")]).header("server").as_deref(),
+        Some("gate")
+    );
     let ready = gateway.admin("/ready");
     assert_eq!((ready.status(), ready.text().as_str()), (200, "LIVE\n"));
     assert_eq!(gateway.stat("wasmcustom.hits.rule.one.total"), Some(2));
@@ -171,7 +180,10 @@ fn the_admin_port_shows_what_envoys_does() {
     ] {
         assert!(prometheus.contains(line), "{line}\nin\n{prometheus}");
     }
-    assert_eq!(gateway.admin("/stats?filter=%5Ewasmcustom&format=json").text(), r#"{"stats":[{"name":"wasmcustom.hits.rule.one.total","value":2}]}"#);
+    assert_eq!(
+        gateway.admin("/stats?filter=%5Ewasmcustom&format=json").text(),
+        r#"{"stats":[{"name":"wasmcustom.hits.rule.one.total","value":2}]}"#
+    );
     assert!(gateway.admin("/server_info").text().contains("\"state\": \"LIVE\""));
     assert_eq!(gateway.admin("/listeners").text(), format!("main::{}\n", gateway.address));
     for (path, status) in [("/nothing", 404), ("/stats?filter=(", 400), ("/stats?x=1", 400), ("/stats?format=x", 400)] {
@@ -183,6 +195,6 @@ fn the_admin_port_shows_what_envoys_does() {
 fn a_filter_that_refuses_its_configuration_stops_the_start() {
     let yaml = Setup::to(&Upstream::echo("up")).probe("a", "cfg: trap").yaml();
     let bootstrap = host_test::gateway::bootstrap::parse(&yaml).unwrap();
-    let error = host_test::gateway::start(bootstrap, host_test::gateway::Options::default()).unwrap_err();
+    let error = host_test::gateway::start(bootstrap, quiet()).unwrap_err();
     assert!(error.contains("plugin \"a\"") && error.contains("proxy_on_configure"), "{error}");
 }

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, mpsc};
 fn the_upstream_gets_the_request_as_from_envoy() {
     let upstream = Upstream::echo("up");
     let gateway = Setup::to(&upstream).start();
-    let answer = gateway.get("/x?a=b", &[("X-B", " v "), ("Connection", "x-q"), ("x-q", "1"), ("x-envoy-internal", "true")]);
+    let answer =
+        gateway.get("/x?a=b", &[("X-B", " v "), ("Connection", "x-q"), ("x-q", "1"), ("x-envoy-internal", "true")]);
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.header("server").as_deref(), Some("envoy"));
     assert!(answer.header("x-envoy-upstream-service-time").is_some() && answer.header("date").is_some());
@@ -19,7 +20,14 @@ fn the_upstream_gets_the_request_as_from_envoy() {
     assert_eq!(lines.remove(id).len(), "x-request-id: d881ff84-dcc8-44e3-b3f2-a6bb78715990".len());
     assert_eq!(
         lines,
-        ["up", "GET /x?a=b HTTP/1.1", "host: a.test", "x-b: v", "x-forwarded-proto: http", "x-envoy-expected-rq-timeout-ms: 15000"]
+        [
+            "up",
+            "GET /x?a=b HTTP/1.1",
+            "host: a.test",
+            "x-b: v",
+            "x-forwarded-proto: http",
+            "x-envoy-expected-rq-timeout-ms: 15000"
+        ]
     );
 }
 
@@ -41,7 +49,9 @@ fn routes_lead_to_clusters_answers_or_envoys_errors() {
     let gateway = Gateway::start(&setup.yaml(), |options| options.concurrency = 1);
     assert!(gateway.get("/", &[("x-to", "two")]).text().starts_with("two\n"));
     let rewritten = gateway.get("/re/a?q", &[]).text();
-    for line in ["GET /a?q HTTP/1.1", "host: new.test", "x-envoy-original-path: /re/a?q", "x-envoy-original-host: a.test"] {
+    for line in
+        ["GET /a?q HTTP/1.1", "host: new.test", "x-envoy-original-path: /re/a?q", "x-envoy-original-host: a.test"]
+    {
         assert!(rewritten.lines().any(|found| found == line), "{line} in {rewritten}");
     }
     let refused = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
@@ -229,7 +239,9 @@ fn upstreams_that_fail_are_answered_in_envoys_words() {
             "/mid" => socket.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc"),
             "/mid-chunked" => socket.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"),
             "/no-framing" => socket.send("HTTP/1.1 200 OK\r\n\r\nabc"),
-            "/early" => socket.send("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx"),
+            "/early" => {
+                socket.send("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")
+            }
             other => panic!("{other}"),
         }
     });
@@ -238,7 +250,8 @@ fn upstreams_that_fail_are_answered_in_envoys_words() {
         .route("match: {prefix: /}, route: {cluster: up}")
         .cluster("up", &[upstream.address]);
     let gateway = setup.start();
-    let words = |reason: &str| format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}");
+    let words =
+        |reason: &str| format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}");
     for (path, status, body) in [
         ("/close", 503, words("connection termination")),
         ("/half-head", 503, words("connection termination")),
@@ -315,7 +328,9 @@ fn heads_without_bodies_stay_without() {
     });
     let gateway = Setup::to(&upstream).probe("a", "").start();
     let mut client = gateway.connect();
-    for (method, path, status, length) in [("GET", "/204", 204, None), ("GET", "/304", 304, None), ("HEAD", "/", 200, Some("5"))] {
+    for (method, path, status, length) in
+        [("GET", "/204", 204, None), ("GET", "/304", 304, None), ("HEAD", "/", 200, Some("5"))]
+    {
         client.send(format!("{method} {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
         let head = client.head().unwrap();
         let answer = Message { head, body: Vec::new(), complete: true };

@@ -43,7 +43,9 @@ fn start(file: &Path, watch: Option<Duration>) -> Gateway {
 }
 
 fn says(text: &str) -> String {
-    Setup::default().route(&format!("match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: {text}}}}}")).yaml()
+    Setup::default()
+        .route(&format!("match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: {text}}}}}"))
+        .yaml()
 }
 
 #[test]
@@ -119,7 +121,13 @@ fn listeners_come_and_go_with_the_file() {
     let scratch = Scratch::new();
     let (one, two) = (nobody(), nobody());
     let at = |address: std::net::SocketAddr, text: &str| {
-        says(text).replace("- name: main\n    address: {socket_address: {address: 127.0.0.1, port_value: 0}}", &format!("- name: main\n    address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}", address.port()))
+        says(text).replace(
+            "- name: main\n    address: {socket_address: {address: 127.0.0.1, port_value: 0}}",
+            &format!(
+                "- name: main\n    address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}",
+                address.port()
+            ),
+        )
     };
     let file = scratch.write("g.yaml", at(one, "first"));
     let gateway = start(&file, None);
@@ -143,7 +151,10 @@ fn no_request_is_lost_while_configurations_change_under_load() {
     let scratch = Scratch::new();
     let setup = |text: &str| {
         let mut setup = Setup::to(&up).probe("a", &format!("cfg: log 2 {text}"));
-        setup.routes.insert(0, format!("match: {{path: /direct}}, direct_response: {{status: 200, body: {{inline_string: {text}}}}}"));
+        setup.routes.insert(
+            0,
+            format!("match: {{path: /direct}}, direct_response: {{status: 200, body: {{inline_string: {text}}}}}"),
+        );
         setup.yaml()
     };
     let file = scratch.write("g.yaml", setup("even"));
@@ -161,7 +172,10 @@ fn no_request_is_lost_while_configurations_change_under_load() {
                     if number % 2 == 0 {
                         client.send(get("/direct", &[]));
                         let answer = client.response();
-                        assert!(answer.status() == 200 && ["even", "odd"].contains(&answer.text().as_str()), "{answer:?}");
+                        assert!(
+                            answer.status() == 200 && ["even", "odd"].contains(&answer.text().as_str()),
+                            "{answer:?}"
+                        );
                     } else {
                         client.send("POST /p HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
                         let answer = client.response();
@@ -249,6 +263,6 @@ fn an_address_in_use_is_told() {
     let port = format!("port_value: {}", taken.local_addr().unwrap().port());
     let yaml = says("x").replace("port_value: 0", &port).replacen(&port, "port_value: 0", 1);
     let bootstrap = host_test::gateway::bootstrap::parse(&yaml).unwrap();
-    let error = host_test::gateway::start(bootstrap, host_test::gateway::Options::default()).unwrap_err();
+    let error = host_test::gateway::start(bootstrap, quiet()).unwrap_err();
     assert!(error.starts_with("cannot listen on 127.0.0.1:"), "{error}");
 }

@@ -80,7 +80,9 @@ impl Socket {
                 true
             }
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => false,
-            Err(error) => panic!("a socket hangs or breaks: {error}; so far {:?}", self.buffer.escape_ascii().to_string()),
+            Err(error) => {
+                panic!("a socket hangs or breaks: {error}; so far {:?}", self.buffer.escape_ascii().to_string())
+            }
         }
     }
 
@@ -250,10 +252,13 @@ impl Setup {
 
     pub fn yaml(&self) -> String {
         let routes: String = self.routes.iter().map(|line| format!("              - {{{line}}}\n")).collect();
-        let filters: String = self.filters.iter().map(|(root_id, module, configuration)| {
-            let configuration = configuration.replace('\'', "''");
-            format!(
-                r#"          - name: {root_id}
+        let filters: String = self
+            .filters
+            .iter()
+            .map(|(root_id, module, configuration)| {
+                let configuration = configuration.replace('\'', "''");
+                format!(
+                    r#"          - name: {root_id}
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
               config:
@@ -267,8 +272,9 @@ impl Setup {
                   runtime: envoy.wasm.runtime.v8
                   code: {{local: {{filename: '{module}'}}}}
 "#
-            )
-        }).collect();
+                )
+            })
+            .collect();
         let clusters: String = self.clusters.iter().map(|(name, addresses)| {
             let endpoints: Vec<_> = addresses.iter().map(|address| {
                 format!("{{endpoint: {{address: {{socket_address: {{address: '{}', port_value: {}}}}}}}}}", address.ip(), address.port())
@@ -383,6 +389,11 @@ impl Gateway {
         let text = self.admin("/stats").text();
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok())
     }
+}
+
+/// Options without a log.
+pub fn quiet() -> Options {
+    Options { log: Log::new(|_, _| {}, |_| {}), ..Options::default() }
 }
 
 pub fn get(path: &str, headers: &[(&str, &str)]) -> String {
