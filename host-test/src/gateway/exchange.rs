@@ -1,6 +1,9 @@
 //! One request and its response: moves heads and bodies between the client, the filters and the upstream.
+//!
+//! This file waits for what happens; `effects` carries out what the filters want.
 
-use std::collections::VecDeque;
+mod effects;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,14 +17,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::access::AccessRecord;
-use super::bootstrap::{Action, ClusterChoice, Proxy};
 use super::clusters::{Lease, ThreadCluster};
-use super::log::Level;
+use super::head;
 use super::pipe::{self, Reader};
 use super::site::{Inbox, Site};
 use super::words::{self, Failure};
-use super::{generation, head};
-use crate::{Effect, HeaderMap, LocalReply, StreamId, Worker};
+use crate::{HeaderMap, LocalReply, StreamId};
 
 type Answered = Result<(http::Response<Incoming>, Lease), Failure>;
 
@@ -116,209 +117,6 @@ pub(crate) async fn run(site: Rc<Site>, beginning: Beginning) {
 }
 
 impl Exchange {
-    /// Calls into the filters and carries out what comes out of them, and what follows from that.
-    fn filters(&mut self, call: impl FnOnce(&mut Worker, StreamId) -> Vec<Effect>) {
-        let id = self.id;
-        let effects = self.site.call(|worker| call(worker, id));
-        self.carry_out(effects.into());
-    }
-
-    fn carry_out(&mut self, mut effects: VecDeque<Effect>) {
-        while let Some(effect) = effects.pop_front() {
-            if self.response_over {
-                return;
-            }
-            if let Some(reply) = self.effect(effect) {
-                let id = self.id;
-                // What was under way towards the upstream is void.
-                effects.clear();
-                self.to_upstream = None;
-                self.upstream = Upstream::Over;
-                effects.extend(self.site.call(|worker| worker.reply(id, reply)));
-            }
-        }
-    }
-
-    /// Carries one effect out. A reply is what must be said instead.
-    fn effect(&mut self, effect: Effect) -> Option<LocalReply> {
-        match effect {
-            Effect::RequestHeaders(headers, end) => return self.route(headers, end).err(),
-            Effect::RequestData(data, end) => return self.request_data(data, end).err(),
-            // HTTP/1.1 trailers are dropped, as Envoy does by default.
-            Effect::RequestTrailers(_) => return self.request_data(Vec::new(), true).err(),
-            Effect::ResponseHeaders(headers, end) => self.response_head(&headers, end),
-            Effect::ResponseData(data, end) => self.response_data(data, end),
-            Effect::ResponseTrailers(_) => self.response_data(Vec::new(), true),
-            Effect::Reset(reason) => {
-                self.site.stats.rq_tx_reset.inc();
-                self.site.log.line(Level::Debug, &format!("stream {} cut off: {reason:?}", self.id.number()));
-                self.abort();
-            }
-        }
-        None
-    }
-
-    /// Finds the route for the final request headers and sends the request there.
-    fn route(&mut self, mut headers: HeaderMap, end: bool) -> Result<(), LocalReply> {
-        self.record.request_left_filters(&headers);
-        let site = self.site.clone();
-        let Some(listener) = site.listener() else { return Err(words::bare(404, "route_not_found")) };
-        let Some((_, route)) = listener.http.routes.find(&headers) else {
-            site.stats.no_route.inc();
-            self.record.flag("NR");
-            return Err(words::bare(404, "route_not_found"));
-        };
-        site.stats.router_rq_total.inc();
-        let proxy = match &route.action {
-            Action::Proxy(proxy) => proxy,
-            Action::Respond { status, body } => {
-                site.stats.direct_response.inc();
-                return Err(words::text(u32::from(*status), body, "direct_response"));
-            }
-        };
-        let Some(cluster) = self.choose(proxy, &headers) else {
-            site.stats.no_cluster.inc();
-            self.record.flag("NC");
-            return Err(words::bare(503, "cluster_not_found"));
-        };
-        proxy.rewrite(&route.path, &mut headers);
-        if !proxy.timeout.is_zero() {
-            self.timeout = Some(proxy.timeout);
-            if !listener.http.suppress_envoy_headers {
-                headers.replace("x-envoy-expected-rq-timeout-ms", proxy.timeout.as_millis().to_string());
-            }
-        }
-        self.cluster = Some(cluster.clone());
-        let Some(address) = cluster.pick() else {
-            cluster.state.stats.cx_none_healthy.inc();
-            return Err(self.failed(Failure::NoHost));
-        };
-        self.record.upstream(address);
-        self.request_left = if end { None } else { head::content_length(&headers) };
-        let (sender, reader) = body(end);
-        let request = head::to_upstream(&headers, reader).map_err(|why| {
-            site.log.line(Level::Error, &format!("request {}: {}", self.id.number(), why.0));
-            words::text(503, &why.0, "invalid_request_headers")
-        })?;
-        self.to_upstream = sender;
-        let active = cluster.state.stats.rq_active.hold();
-        self.upstream = Upstream::Asking(Box::pin(async move {
-            let _active = active;
-            cluster.send(address, request).await
-        }));
-        if end {
-            self.request_sent();
-        }
-        Ok(())
-    }
-
-    fn choose(&self, proxy: &Proxy, headers: &HeaderMap) -> Option<Rc<ThreadCluster>> {
-        let name = match &proxy.cluster {
-            ClusterChoice::Named(name) => name.as_str(),
-            ClusterChoice::FromHeader(header) => {
-                let header = if header == "host" { ":authority" } else { header };
-                std::str::from_utf8(headers.get(header.as_bytes())?).ok()?
-            }
-            ClusterChoice::Weighted(split) => split.pick(generation::random()),
-        };
-        self.site.clusters.get(name).cloned()
-    }
-
-    /// The request is on its way completely: the route's timeout runs from here.
-    fn request_sent(&mut self) {
-        self.deadline = self.timeout.map(|timeout| Instant::now() + timeout);
-        self.record.request_sent();
-    }
-
-    fn request_data(&mut self, data: Vec<u8>, end: bool) -> Result<(), LocalReply> {
-        let Some(sender) = &self.to_upstream else { return Ok(()) };
-        if let Some(left) = &mut self.request_left {
-            let fits = left.checked_sub(data.len() as u64).filter(|rest| !end || *rest == 0);
-            let Some(rest) = fits else {
-                return Err(self.misframed("request"));
-            };
-            *left = rest;
-        }
-        sender.push(Bytes::from(data));
-        if end {
-            sender.finish();
-            self.request_sent();
-        }
-        Ok(())
-    }
-
-    /// Envoy would put such a message on the wire as it is and spoil the connection for the next one.
-    fn misframed(&mut self, what: &str) -> LocalReply {
-        let why = format!(
-            "the {what} body has another length than its content-length says: a filter changed only one of them"
-        );
-        self.site.log.line(Level::Error, &format!("stream {}: {why}", self.id.number()));
-        words::text(502, &why, "body_length_mismatch")
-    }
-
-    fn response_head(&mut self, headers: &HeaderMap, end: bool) {
-        let Some(head) = self.head.take() else { return };
-        let Some(listener) = self.site.listener() else { return self.abort() };
-        let (sender, reader) = body(end);
-        let mut response = match head::to_client(headers, &listener.http.server_name, reader) {
-            Ok(response) => response,
-            Err(why) => {
-                let line = format!("stream {}: the filters' response cannot be sent: {}", self.id.number(), why.0);
-                self.site.log.line(Level::Error, &line);
-                return self.abort();
-            }
-        };
-        let status = response.status().as_u16();
-        let bodyless = self.is_head_request || matches!(status, 204 | 304);
-        let length = head::content_length(headers);
-        if end && !bodyless && length.is_some_and(|length| length > 0) {
-            self.misframed("response");
-            return self.abort();
-        }
-        self.response_left = if bodyless { None } else { length };
-        if !self.request_complete {
-            // Nobody will read the rest of the request, so the connection cannot go on.
-            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-        }
-        self.record.answered(status, headers);
-        self.site.stats.answered(status);
-        self.client = sender;
-        self.response_over = end;
-        if head.send(response).is_err() {
-            self.abort();
-        }
-    }
-
-    fn response_data(&mut self, data: Vec<u8>, end: bool) {
-        if let Some(left) = &mut self.response_left {
-            match left.checked_sub(data.len() as u64).filter(|rest| !end || *rest == 0) {
-                Some(rest) => *left = rest,
-                None => {
-                    self.misframed("response");
-                    return self.abort();
-                }
-            }
-        }
-        self.record.sent(data.len());
-        if let Some(client) = &self.client {
-            client.push(Bytes::from(data));
-            if end {
-                client.finish();
-            }
-        }
-        self.response_over |= end;
-    }
-
-    /// Cuts the stream off: the client's connection is closed.
-    fn abort(&mut self) {
-        if let Some(client) = self.client.take() {
-            client.abort();
-        }
-        // Without a head to send, dropping the sender makes the server close the connection.
-        self.head = None;
-        self.response_over = true;
-    }
-
     /// Waits for the next thing to happen.
     async fn next(&mut self) -> Event {
         let listener_idle = self.site.listener().map_or(Duration::ZERO, |listener| listener.http.stream_idle_timeout);
@@ -379,7 +177,9 @@ impl Exchange {
                 self.deadline = None;
                 if let Some(cluster) = &self.cluster {
                     cluster.state.stats.rq_timeout.inc();
-                    cluster.state.stats.answered(504);
+                    if self.head.is_some() {
+                        cluster.state.stats.answered(504);
+                    }
                 }
                 self.record.flag("UT");
                 self.say(words::request_timeout());
@@ -499,7 +299,18 @@ impl Exchange {
         if self.site.listener().is_some_and(|listener| listener.http.access_log) {
             self.site.log.access(&self.record.line());
         }
+        if let Some(request) = self.request.take() {
+            tokio::task::spawn_local(discard(request));
+        }
     }
+}
+
+/// Reads on for a moment when the answer came before the request was complete. A connection that is closed with bytes
+/// unread is reset, and the client could lose the answer.
+async fn discard(mut request: Incoming) {
+    let all = async { while request.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+    // Envoy's `delayed_close_timeout` too is a second.
+    let _ = tokio::time::timeout(Duration::from_secs(1), all).await;
 }
 
 async fn wait(asking: Option<&mut Pin<Box<dyn Future<Output = Answered>>>>) -> Answered {
@@ -534,13 +345,4 @@ async fn at(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// The two ends of a body to be sent; nothing to write when the message has none.
-fn body(end: bool) -> (Option<pipe::Sender>, Reader) {
-    if end {
-        return (None, Reader::empty());
-    }
-    let (sender, reader) = pipe::pipe();
-    (Some(sender), reader)
 }

@@ -352,6 +352,20 @@ fn continue_is_said_and_the_expectation_not_passed_on() {
 }
 
 #[test]
+fn an_answer_before_the_request_is_complete_reaches_the_client_and_closes_the_connection() {
+    let gateway = Setup::default().route("match: {prefix: /}, direct_response: {status: 404}").start();
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 300\r\n\r\nabc");
+    let answer = client.response();
+    assert_eq!((answer.status(), answer.header("connection").as_deref()), (404, Some("close")));
+    assert!(client.ended());
+    let mut client = gateway.connect();
+    let body = "x".repeat(500_000);
+    client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+    assert_eq!(client.response().status(), 404);
+}
+
+#[test]
 fn trailers_are_dropped() {
     let upstream = Upstream::start(|socket| {
         let Some(head) = socket.head() else { return };
