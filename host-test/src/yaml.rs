@@ -211,7 +211,11 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else { return Ok(()) };
                 // the end of a block is told at the next token; what the block holds ends before it
-                let end = if chars.is_empty() { open.end } else { chars.end };
+                let mut end = if chars.is_empty() { open.end } else { chars.end };
+                let blank = |at: usize| self.source.get(at).is_some_and(|char| char.is_whitespace());
+                while end > open.start && blank(end - 1) {
+                    end -= 1;
+                }
                 let chars = open.start..end;
                 let value = match open.kind {
                     OpenKind::List(items) => Value::List(items),
