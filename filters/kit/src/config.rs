@@ -41,6 +41,9 @@ impl std::error::Error for ConfigError {}
 /// # Errors
 /// Syntax errors with line and column; everything else with the path of the value.
 pub fn parse<T: DeserializeOwned>(configuration: &[u8]) -> Result<T, ConfigError> {
+    if configuration.trim_ascii().is_empty() {
+        return Err(ConfigError::new("", "expected a configuration, found none"));
+    }
     let message = protobuf_struct::to_json(configuration).map(|value| value.to_string());
     let json = message.as_ref().map_or(configuration, |text| text.as_bytes());
     let mut source = serde_json::Deserializer::from_slice(json);
@@ -184,7 +187,8 @@ mod tests {
             (r#"{"rules":[],"rules":[]}"#, "rules: field stands twice"),
             (r#"{"rules":{}}"#, "rules: expected a sequence, found map"),
             (r#"{"rules":[}"#, "not valid JSON: expected value at line 1 column 11"),
-            ("", "not valid JSON: EOF while parsing a value at line 1 column 0"),
+            ("", "expected a configuration, found none"),
+            ("{", "not valid JSON: EOF while parsing an object at line 1 column 1"),
             ("{\"rules\":[]} x", "not valid JSON: trailing characters at line 1 column 14"),
         ] {
             assert_eq!(parse::<Outer>(json.as_bytes()).unwrap_err().to_string(), expected, "{json}");
