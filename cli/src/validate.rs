@@ -1,7 +1,7 @@
 //! `sluice validate`: the filters' own checks, with the place in the file.
 
 use clap::{Args, ValueEnum};
-use filter_kit::{ConfigError, Filter, protobuf_struct};
+use filter_kit::{ConfigError, Filter};
 use header_router::HeaderRouter;
 use host_test::yaml::{self, Node, Position, Value};
 use prefix_rewrite::PrefixRewrite;
@@ -81,7 +81,11 @@ fn check(text: &str, filter: Option<Known>) -> Result<String, Vec<Finding>> {
         let why = "no plugin configuration of ours in here; for a configuration by itself say whose: --filter NAME";
         findings.push(Finding { position: root.position, why: why.to_owned() });
     }
-    if findings.is_empty() { Ok(format!("{checked} plugin configurations, valid")) } else { Err(findings) }
+    if findings.is_empty() {
+        Ok(format!("{checked} plugin configuration{}, valid", if checked == 1 { "" } else { "s" }))
+    } else {
+        Err(findings)
+    }
 }
 
 /// All maps that look like Envoy's `PluginConfig`.
@@ -126,12 +130,20 @@ impl Known {
     /// By the module's name, `header-router.wasm`; underscores and a version may stand in it.
     fn of_file(file: &Path) -> Option<Self> {
         let name = file.file_stem()?.to_str()?.replace('_', "-");
-        let named = |filter: &&Self| filter.to_possible_value().is_some_and(|value| name.starts_with(value.get_name()));
+        let version = |rest: &str| {
+            rest.is_empty()
+                || rest
+                    .strip_prefix('-')
+                    .is_some_and(|v| v.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()))
+        };
+        let named = |filter: &&Self| {
+            let value = filter.to_possible_value();
+            value.is_some_and(|value| name.strip_prefix(value.get_name()).is_some_and(version))
+        };
         Self::value_variants().iter().find(named).copied()
     }
 
     fn check(self, json: &[u8]) -> Option<ConfigError> {
-        debug_assert!(protobuf_struct::to_json(json).is_none(), "text is never taken for a message");
         match self {
             Self::HeaderRouter => HeaderRouter::from_config(json).err(),
             Self::PrefixRewrite => PrefixRewrite::from_config(json).err(),
@@ -168,7 +180,7 @@ mod tests {
             )
         };
         let good = plugin("dist/prefix-rewrite.wasm", "{rules: []}");
-        assert_eq!(findings(&good, None), ["1 plugin configurations, valid"]);
+        assert_eq!(findings(&good, None), ["1 plugin configuration, valid"]);
         let bad =
             [good, plugin("a/suite_1.0.wasm", "{filters: []}"), plugin("x.wasm", "{}"), plugin("suite.wasm", "'{'")];
         assert_eq!(

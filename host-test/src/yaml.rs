@@ -154,7 +154,7 @@ pub fn parse(text: &str) -> Result<Node, InvalidYaml> {
         })?;
         builder.event(event, span)?;
     }
-    builder.root.ok_or_else(|| fault(Position::default(), "the file is empty"))
+    builder.root.ok_or_else(|| fault(Position { line: 1, column: 1 }, "the file is empty"))
 }
 
 #[derive(Default)]
@@ -460,7 +460,7 @@ mod tests {
             ("a: 1\n---\nb: 2\n", 2, "second YAML document"),
             ("a: !foo 1\n", 1, "unknown YAML tag"),
             ("? [1]\n: 2\n", 1, "a key must be a string"),
-            ("", 0, "empty"),
+            ("", 1, "empty"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.to_string().contains(words), "{text:?}: {error}");

@@ -68,6 +68,7 @@ impl HeaderRouter {
         };
         let default_count = count(&mut metrics, "", &target, outcome);
         let internal_errors = metrics.counter(METRIC_PREFIX, &[("where", "rewrite")], "internal_errors_total");
+        metrics.check()?;
         Ok(Self { table: Rc::new(Table { rules, default, default_count, internal_errors, metrics }) })
     }
 }

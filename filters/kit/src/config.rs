@@ -95,6 +95,8 @@ fn explain(json: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -
     }
     for prefix in ["invalid type: ", "invalid value: "] {
         if let Some((found, expected)) = text.strip_prefix(prefix).and_then(|rest| rest.rsplit_once(", expected ")) {
+            let whole = matches!(expected, "u8" | "u16" | "u32" | "u64" | "usize" | "i64");
+            let expected = if whole { "a whole number in range" } else { expected };
             return ConfigError::new(at, format!("expected {expected}, found {found}"));
         }
     }
@@ -183,7 +185,7 @@ mod tests {
             ),
             (r#"{"rules":[{}]}"#, r#"rules[0]: missing field "name""#),
             (r#"{"rules":[{"name":7}]}"#, "rules[0].name: expected a string, found integer `7`"),
-            (r#"{"rules":[],"port":70000}"#, "port: expected u16, found integer `70000`"),
+            (r#"{"rules":[],"port":70000}"#, "port: expected a whole number in range, found integer `70000`"),
             (r#"{"rules":[],"rules":[]}"#, "rules: field stands twice"),
             (r#"{"rules":{}}"#, "rules: expected a sequence, found map"),
             (r#"{"rules":[}"#, "not valid JSON: expected value at line 1 column 11"),

@@ -1,5 +1,11 @@
 //! Counters, declared at configure time so that their number is bounded by the configuration.
 
+use crate::ConfigError;
+use std::collections::HashMap;
+
+/// Most counters of one filter: each is a metric of the host, in every one of its workers' tables.
+pub const MAX_COUNTERS: usize = 50_000;
+
 /// A counter of one filter; an index into its [`MetricTable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CounterId(pub u32);
@@ -8,6 +14,7 @@ pub struct CounterId(pub u32);
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct MetricTable {
     names: Vec<String>,
+    ids: HashMap<String, u32>,
 }
 
 impl MetricTable {
@@ -29,16 +36,30 @@ impl MetricTable {
         }
         name.push('.');
         name.push_str(what);
-        let index = self.names.iter().position(|known| *known == name).unwrap_or_else(|| {
-            self.names.push(name);
-            self.names.len() - 1
+        let next = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let id = *self.ids.entry(name).or_insert_with_key(|name| {
+            self.names.push(name.clone());
+            next
         });
-        CounterId(u32::try_from(index).unwrap_or(u32::MAX))
+        CounterId(id)
     }
 
     /// All names, in the order of their ids.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Whether there are more than a filter may have.
+    ///
+    /// # Errors
+    /// With the path `rules`: what a filter counts grows with its rules.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let count = self.names.len();
+        if count > MAX_COUNTERS {
+            let why = format!("expected rules and targets with at most {MAX_COUNTERS} counters, found {count}");
+            return Err(ConfigError::new("rules", why));
+        }
+        Ok(())
     }
 
     /// Appends another table and returns what to add to its ids.

@@ -79,7 +79,9 @@ impl Rewrite {
     /// If the client's part of the path cannot be written again; the head is unchanged then.
     pub fn apply(&self, head: &mut Head, matched: &RequestMatch) -> Result<Rewritten, InvalidHeader> {
         let mut done = Rewritten::default();
-        if let Some(target) = self.path.as_ref().and_then(|path| path.target(head.path(), matched.path())) {
+        if let Some(path) = &self.path
+            && let Some(target) = path.target(head.path(), matched.path())?
+        {
             done.path = target != head.path();
             head.set(":path", &target)?;
         }
@@ -93,22 +95,36 @@ impl Rewrite {
 
 impl PathRewrite {
     /// The new request target, or `None` to leave a target alone that is no absolute path (`OPTIONS *`, `CONNECT`).
-    fn target(&self, target: &[u8], matched: Option<&PathMatch>) -> Option<Vec<u8>> {
+    fn target(&self, target: &[u8], matched: Option<&PathMatch>) -> Result<Option<Vec<u8>>, InvalidHeader> {
         if !target.starts_with(b"/") {
-            return None;
+            return Ok(None);
         }
         let (path, query) = split_query(target);
         let mut new = Vec::with_capacity(target.len() + 64);
         match self {
             Self::Whole(whole) => new.extend_from_slice(whole),
-            Self::Prefix(prefix) => join(&mut new, prefix, matched?.remainder(path)?),
+            Self::Prefix(prefix) => {
+                let Some(rest) = matched.and_then(|matched| matched.remainder(path)) else { return Ok(None) };
+                if matches!(matched, Some(PathMatch::StringPrefix(_))) && starts_with_dots(rest) {
+                    return Err(InvalidHeader::Value);
+                }
+                join(&mut new, prefix, rest);
+            }
         }
         if let Some(query) = query {
             new.push(b'?');
             new.extend_from_slice(query);
         }
-        Some(new)
+        Ok(Some(new))
     }
+}
+
+/// Whether the first segment is `.` or `..`, encoded or with parameters. A text prefix can end within a segment: of
+/// `/foo../admin` it would leave a step up that was none before, after a host has normalized the path.
+fn starts_with_dots(rest: &[u8]) -> bool {
+    let segment = rest.split(|b| matches!(b, b'/' | b'\\' | b';')).next().unwrap_or_default();
+    let text = String::from_utf8_lossy(segment).to_ascii_lowercase().replace("%2e", ".");
+    matches!(text.as_str(), "." | "..")
 }
 
 /// Lets two parts of a path meet in exactly one slash; `//x` at the beginning could be read as a host. Where nothing
@@ -205,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn a_text_prefix_leaves_no_step_up_behind() {
+        for rest in ["../admin", "..", ".", "./x", "%2e%2E/x", ".%2e", "..;a=1/x", "..\\x", "..?q"] {
+            let config = RewriteConfig { prefix: Some("/x/".into()), ..RewriteConfig::default() };
+            let (matched, rewrite) = rule(PathMatchConfig::StringPrefix("/foo".into()), config).unwrap();
+            let mut head = Head::from_fields([(":path", format!("/foo{rest}"))]);
+            assert_eq!(rewrite.apply(&mut head, &matched), Err(InvalidHeader::Value), "{rest}");
+            assert_eq!(head.edits().count(), 0);
+        }
+        assert_eq!(prefix(PathMatchConfig::StringPrefix("/foo".into()), "/", "/foo...x"), "/...x");
+        assert_eq!(prefix(PathMatchConfig::Prefix("/foo".into()), "/", "/foo/..x"), "/..x");
+    }
+
+    #[test]
     fn whole_path_and_host() {
         let config = RewriteConfig { path: Some("/new".into()), host: Some("b:81".into()), prefix: None };
         let (matched, rewrite) = rule(PathMatchConfig::Exact("/old".into()), config).unwrap();
@@ -257,8 +286,9 @@ mod tests {
             // the pattern can yield `//a`, which is refused
             let Ok((matched, rewrite)) = rule(from("/foo".into()), config) else { return Ok(()) };
             let mut head = Head::from_fields([(":path", &path)]);
-            if matched.matches(&crate::matching::Request::new(&head)) {
-                rewrite.apply(&mut head, &matched).unwrap();
+            if matched.matches(&crate::matching::Request::new(&head)) && rewrite.apply(&mut head, &matched).is_ok() {
+                let first = split_query(head.path()).0.split(|b| *b == b'/').nth(1).unwrap_or_default();
+                prop_assert!(!string || !matches!(first, b"." | b".."));
                 prop_assert!(head.path().starts_with(b"/") && !head.path().starts_with(b"//"));
                 prop_assert_eq!(split_query(head.path()).1, split_query(&path).1);
             }

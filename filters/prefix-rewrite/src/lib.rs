@@ -78,6 +78,7 @@ impl PrefixRewrite {
         let mut metrics = MetricTable::default();
         let rules = rule::compile(config.rules, |rule| Rule::new(rule, &mut metrics))?;
         let internal_errors = metrics.counter(METRIC_PREFIX, &[("where", "rewrite")], "internal_errors_total");
+        metrics.check()?;
         Ok(Self { table: Rc::new(Table { rules, internal_errors, metrics }) })
     }
 }

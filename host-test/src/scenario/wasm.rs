@@ -85,7 +85,8 @@ impl Modules {
             return PathBuf::from(filter);
         }
         let own = self.dist.join(format!("{filter}.wasm"));
-        if own.is_file() { own } else { self.dist.join("guests").join(format!("{filter}.wasm")) }
+        let guest = self.dist.join("guests").join(format!("{filter}.wasm"));
+        if guest.is_file() && !own.is_file() { guest } else { own }
     }
 
     fn load(&mut self, filter: &str) -> Result<Arc<Module>, String> {
@@ -94,7 +95,9 @@ impl Modules {
             return Ok(Arc::clone(module));
         }
         let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let bytes = std::fs::read(&path).map_err(|error| fault(&error))?;
+        let bytes = std::fs::read(&path).map_err(|error| {
+            format!("{}: {error}; make build makes our modules, --dist names their folder", path.display())
+        })?;
         let module = Arc::new(Module::load(&bytes).map_err(|error| fault(&error))?);
         self.loaded.insert(path, Arc::clone(&module));
         Ok(module)
