@@ -70,6 +70,9 @@ const INTERNAL: &[&str] = &[
 /// Headers that belong to one connection.
 const HOP_BY_HOP: &[&str] = &["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
+/// What a host may hold beside letters and digits (RFC 3986).
+const AUTHORITY: &[u8] = b"-._~!$&'()*+,;=:@[]%";
+
 /// A request that never reaches the filters, with the status, the text and whether a body text is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
@@ -97,6 +100,14 @@ pub(crate) fn from_client(parts: &Parts, rules: &HttpConnectionManager) -> Resul
             joined
         }
     };
+    // credentials before the host of an absolute target go no further
+    let authority = match authority.iter().rposition(|byte| *byte == b'@') {
+        Some(at) if parts.uri.authority().is_some() => authority.get(at + 1..).unwrap_or_default().to_vec(),
+        _ => authority,
+    };
+    if !authority.iter().all(|byte| byte.is_ascii_alphanumeric() || AUTHORITY.contains(byte)) {
+        return Err(Refused { status: StatusCode::BAD_REQUEST, body: "Bad Request" });
+    }
     let path = match parts.uri.path_and_query() {
         Some(path) if !path.as_str().is_empty() => path.as_str(),
         _ => "/",
@@ -109,6 +120,9 @@ pub(crate) fn from_client(parts: &Parts, rules: &HttpConnectionManager) -> Resul
     map.add(":method", parts.method.as_str());
     map.add(":scheme", "http");
     let nominated = nominated(&parts.headers);
+    if nominated.iter().any(|name| name == "host") {
+        return Err(Refused { status: StatusCode::BAD_REQUEST, body: "" });
+    }
     for (name, value) in &parts.headers {
         let (name, value) = (name.as_str(), value.as_bytes());
         let skip = name == "host"
@@ -164,7 +178,8 @@ fn check(parts: &Parts, head_limit: usize) -> Result<(), Refused> {
         return Err(bad);
     }
     let encodings = parts.headers.get_all(http::header::TRANSFER_ENCODING);
-    if encodings.iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+    let chunked = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if encodings.iter().count() > 1 || !encodings.iter().all(chunked) {
         return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, body: "Not Implemented" });
     }
     if encodings.iter().next().is_some() && parts.headers.contains_key(http::header::CONTENT_LENGTH) {
@@ -305,6 +320,12 @@ mod tests {
 
     fn show(map: &HeaderMap) -> Vec<String> {
         map.iter().map(|(n, v)| format!("{}={}", String::from_utf8_lossy(n), String::from_utf8_lossy(v))).collect()
+    }
+
+    #[test]
+    fn credentials_in_a_target_go_no_further() {
+        let map = from_client(&parts("GET", "http://u:p@other.test:81/a", &[("host", b"a")]), &rules(false)).unwrap();
+        assert_eq!(map.get(b":authority"), Some(&b"other.test:81"[..]));
     }
 
     #[test]

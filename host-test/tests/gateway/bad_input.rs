@@ -36,6 +36,10 @@ fn malformed_requests_are_refused_and_the_connection_closed() {
         ("bad length", post("content-length: x\r\n", ""), 400),
         ("negative length", post("content-length: -1\r\n", ""), 400),
         ("unknown encoding", post("transfer-encoding: gzip\r\n", ""), 400),
+        ("an encoding twice", post("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n", "0\r\n\r\n"), 501),
+        ("raw byte in host", b"GET / HTTP/1.1\r\nhost: \xff\r\n\r\n".to_vec(), 400),
+        ("path and blank in host", b"GET / HTTP/1.1\r\nhost: a/b c\r\n\r\n".to_vec(), 400),
+        ("host nominated", head("connection: host\r\n"), 400),
         ("two encodings", post("transfer-encoding: gzip, chunked\r\n", "0\r\n\r\n"), 501),
     ];
     for (name, request, status) in cases {
