@@ -108,7 +108,7 @@ fn follow(page: &str, gateway: &mut Command) {
 
 /// One test, since the pages' ports are fixed.
 #[test]
-fn commands_of_the_pages_print_what_the_pages_say() {
+fn commands_of_the_pages_print_what_they_say_embedded_and_on_envoy() {
     for page in ["README.md", "examples/products/README.md"] {
         let mut embedded = Command::new(env!("CARGO_BIN_EXE_sluice"));
         follow(page, embedded.args(["serve", "envoy-configs/products.yaml"]));
