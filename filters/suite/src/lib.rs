@@ -61,6 +61,7 @@ impl Suite {
             Ok(Member { filter, offset })
         });
         let filters = filters.collect::<Result<_, _>>()?;
+        metrics.check().map_err(|error| ConfigError::new("filters", error.why))?;
         Ok(Self { filters, metrics: Rc::new(metrics) })
     }
 }
@@ -227,6 +228,17 @@ mod tests {
                 "sluice_rewrite.rule.a.kind.path.total",
             ]
         );
+    }
+
+    #[test]
+    fn the_counters_of_all_filters_together_are_bounded() {
+        let rule = |n: usize| format!(r#"{{"name": "r{n}", "rewrite": {{"path": "/"}}}}"#);
+        let rules = (0..10_000).map(rule).collect::<Vec<_>>().join(",");
+        let filters = |count| vec![format!(r#"{{"prefix_rewrite": {{"rules": [{rules}]}}}}"#); count].join(",");
+        let suite = |count| Suite::from_config(format!(r#"{{"filters": [{}]}}"#, filters(count)).as_bytes());
+        assert!(suite(2).is_ok());
+        let why = "filters: expected rules and targets with at most 50000 counters, found 60003";
+        assert_eq!(suite(3).unwrap_err().to_string(), why);
     }
 
     #[test]
