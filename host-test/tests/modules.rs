@@ -46,7 +46,7 @@ fn shape(module: &str) -> Shape {
 }
 
 /// The largest that a filter may get; raise it knowingly. Error texts and function names are worth their bytes.
-const BUDGET: usize = 430_000;
+const BUDGET: usize = 450_000;
 
 #[test]
 fn shipped_modules_import_only_what_every_host_has() {

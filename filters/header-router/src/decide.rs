@@ -91,6 +91,8 @@ fn count(metrics: &mut MetricTable, rule: &str, target: &str, outcome: &str) -> 
 impl Filter for HeaderRouter {
     type Stream = HeaderRouterStream;
 
+    const NAME: &'static str = "header-router";
+
     fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
         Self::new(config::parse(json)?)
     }

@@ -52,6 +52,68 @@ pub fn parse<T: DeserializeOwned>(configuration: &[u8]) -> Result<T, ConfigError
     Ok(read)
 }
 
+/// A number for a configuration: FNV-1a (Fowler, Noll, Vo) of 64 bits over its JSON without blanks and with sorted keys.
+/// Text and a serialized `Struct` of the same configuration have the same.
+pub fn hash(configuration: &[u8]) -> u64 {
+    let value = protobuf_struct::to_json(configuration).or_else(|| serde_json::from_slice(configuration).ok());
+    let mut hash = Fnv::default();
+    match value {
+        Some(value) => hash.value(&value),
+        None => hash.bytes(configuration),
+    }
+    hash.0
+}
+
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    /// Canonical JSON, whatever order a map keeps its keys in.
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Object(map) => {
+                let mut entries: Vec<_> = map.iter().collect();
+                entries.sort_by_key(|(key, _)| *key);
+                self.list(b"{}", &entries, |hash, (key, value)| {
+                    hash.bytes(Value::from(key.as_str()).to_string().as_bytes());
+                    hash.bytes(b":");
+                    hash.value(value);
+                });
+            }
+            Value::Array(values) => self.list(b"[]", values, Self::value),
+            // a Struct has no integers
+            Value::Number(number) => {
+                let whole = number.as_f64().filter(|_| number.is_f64()).and_then(protobuf_struct::number);
+                self.bytes(whole.unwrap_or_else(|| value.clone()).to_string().as_bytes());
+            }
+            _ => self.bytes(value.to_string().as_bytes()),
+        }
+    }
+
+    fn list<T>(&mut self, brackets: &[u8; 2], items: &[T], mut one: impl FnMut(&mut Self, &T)) {
+        let [open, close] = *brackets;
+        self.bytes(&[open]);
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                self.bytes(b",");
+            }
+            one(self, item);
+        }
+        self.bytes(&[close]);
+    }
+}
+
 fn join(outer: &str, inner: &str) -> String {
     match (outer.is_empty(), inner.is_empty()) {
         (true, _) => inner.to_owned(),
@@ -195,6 +257,26 @@ mod tests {
         ] {
             assert_eq!(parse::<Outer>(json.as_bytes()).unwrap_err().to_string(), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn a_hash_is_that_of_the_canonical_json() {
+        // FNV-1a 64 of the bytes `{"a":[1,1.5,null,"\u00e4"],"b":{}}`
+        let mut expected = Fnv::default();
+        expected.bytes(r#"{"a":[1,1.5,null,"ä"],"b":{}}"#.as_bytes());
+        for text in [r#"{"b": {}, "a": [1, 1.5, null, "ä"]}"#, r#"{"a":[1e0,15e-1,null,"\u00e4"],"b":{}}"#] {
+            assert_eq!(hash(text.as_bytes()), expected.0, "{text}");
+        }
+        // published test vectors
+        assert_eq!((hash(b""), hash(b"a")), (0xcbf2_9ce4_8422_2325, 0xaf63_dc4c_8601_ec8c));
+        assert_ne!(hash(b"[1,2]"), hash(b"[2,1]"));
+    }
+
+    #[test]
+    fn a_struct_and_its_text_have_the_same_hash() {
+        // {"b": 2, "a": true}
+        let message = b"\x0a\x0e\x0a\x01b\x12\x09\x11\0\0\0\0\0\0\0\x40\x0a\x07\x0a\x01a\x12\x02\x20\x01";
+        assert_eq!(hash(message), hash(br#"{"a": true, "b": 2}"#));
     }
 
     #[test]

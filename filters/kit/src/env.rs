@@ -3,6 +3,7 @@
 use crate::metrics::CounterId;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What a filter may ask of its surroundings. Two implementations ship: the shell's, on host calls, and [`FixedEnv`].
 pub trait Env {
@@ -10,19 +11,45 @@ pub trait Env {
     fn random(&self) -> u64;
     /// Adds to a counter of the filter's [`crate::MetricTable`]. A step of zero is ignored.
     fn count(&self, counter: CounterId, step: u64);
+    /// The address of the client as the host trusts it; `None` if it is not known or no IP address. Costs a host call.
+    fn source_address(&self) -> Option<IpAddr>;
+    /// The port that the connection came to. Costs a host call.
+    fn destination_port(&self) -> Option<u16>;
+    /// A field for the access log; in Envoy the filter state `wasm.<name>`. Best effort: a host may have no such thing.
+    fn set_log_field(&self, name: &str, value: &[u8]);
+    /// A line in the host's log, at a level that every host prints. The caller bounds how often.
+    fn log_error(&self, text: &str);
 }
 
-/// An environment without a host: numbers are given, counts are kept.
+/// An environment without a host: what it tells is given, what it is told is kept.
 #[derive(Debug, Default)]
 pub struct FixedEnv {
     random: Cell<u64>,
     counts: RefCell<BTreeMap<CounterId, u64>>,
+    source_address: Option<IpAddr>,
+    destination_port: Option<u16>,
+    log_fields: RefCell<BTreeMap<String, Vec<u8>>>,
+    errors: RefCell<Vec<String>>,
 }
 
 impl FixedEnv {
     /// Every draw yields `random`.
     pub fn new(random: u64) -> Self {
-        Self { random: Cell::new(random), counts: RefCell::default() }
+        Self { random: Cell::new(random), ..Self::default() }
+    }
+
+    /// The same with a client's address.
+    #[must_use]
+    pub fn with_source_address(mut self, address: IpAddr) -> Self {
+        self.source_address = Some(address);
+        self
+    }
+
+    /// The same with a port that connections came to.
+    #[must_use]
+    pub fn with_destination_port(mut self, port: u16) -> Self {
+        self.destination_port = Some(port);
+        self
     }
 
     /// Changes what the next draws yield.
@@ -33,6 +60,16 @@ impl FixedEnv {
     /// The sum of all steps of one counter.
     pub fn counted(&self, counter: CounterId) -> u64 {
         self.counts.borrow().get(&counter).copied().unwrap_or(0)
+    }
+
+    /// The fields for the access log, each as last set.
+    pub fn log_fields(&self) -> BTreeMap<String, Vec<u8>> {
+        self.log_fields.borrow().clone()
+    }
+
+    /// The lines logged so far.
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.borrow().clone()
     }
 }
 
@@ -45,5 +82,21 @@ impl Env for FixedEnv {
         if step > 0 {
             *self.counts.borrow_mut().entry(counter).or_default() += step;
         }
+    }
+
+    fn source_address(&self) -> Option<IpAddr> {
+        self.source_address
+    }
+
+    fn destination_port(&self) -> Option<u16> {
+        self.destination_port
+    }
+
+    fn set_log_field(&self, name: &str, value: &[u8]) {
+        self.log_fields.borrow_mut().insert(name.to_owned(), value.to_vec());
+    }
+
+    fn log_error(&self, text: &str) {
+        self.errors.borrow_mut().push(text.to_owned());
     }
 }

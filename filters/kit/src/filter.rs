@@ -7,6 +7,9 @@ pub trait Filter: Sized + 'static {
     /// The state of one HTTP exchange.
     type Stream: Stream;
 
+    /// What the filter is called: in configurations, and in the names of the gauges that tell which one is in force.
+    const NAME: &'static str;
+
     /// Checks and compiles a JSON configuration.
     ///
     /// # Errors
@@ -15,6 +18,11 @@ pub trait Filter: Sized + 'static {
 
     /// The counters that this filter steps.
     fn metrics(&self) -> &MetricTable;
+
+    /// Whether some request may be answered with [`Flow::Hold`], which a host has to be set up for.
+    fn holds(&self) -> bool {
+        false
+    }
 
     /// State for one exchange.
     fn stream(&self) -> Self::Stream;
@@ -26,6 +34,19 @@ pub trait Stream {
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         let _ = (head, env);
         Flow::Continue
+    }
+
+    /// The head as it left [`Stream::on_request_head`], and the whole body, after [`Flow::Hold`]. Edits to both are
+    /// written back, and a `content-length` is made true. A body of no bytes stays one: hosts let no filter add a body.
+    fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        let _ = (head, body, env);
+        Flow::Continue
+    }
+
+    /// Whether callbacks of the response are wanted; asked after [`Stream::on_request_head`], and again after a body that
+    /// was waited for. A stream that does not last costs a host nothing beyond the request.
+    fn lasts(&self) -> bool {
+        true
     }
 
     /// The whole request body, after [`Flow::Buffer`] from [`Stream::on_request_head`].

@@ -1,5 +1,7 @@
 //! What a filter wants to happen next.
 
+use std::borrow::Cow;
+
 /// The outcome of one callback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flow {
@@ -14,6 +16,16 @@ pub enum Flow {
         /// Largest body in bytes.
         limit: usize,
     },
+    /// From [`Stream::on_request_head`] only: nothing goes on until the whole body is there, of at most `limit` bytes.
+    /// Then [`Stream::on_held_request`] runs once, with the head still editable. Without a body it runs at once, with an
+    /// empty one. A longer body is answered with 413. From any other callback it means [`Flow::Continue`].
+    ///
+    /// [`Stream::on_request_head`]: crate::Stream::on_request_head
+    /// [`Stream::on_held_request`]: crate::Stream::on_held_request
+    Hold {
+        /// Largest body in bytes.
+        limit: usize,
+    },
     /// The client gets this answer, the upstream sees nothing of the request any more. Not possible once the response
     /// head has gone out: from a response body callback it resets the stream.
     Reply(Reply),
@@ -25,7 +37,7 @@ pub struct Reply {
     /// HTTP status, 200 to 599.
     pub status: u16,
     /// Further response headers; the host adds `content-length`.
-    pub headers: Vec<(&'static str, Vec<u8>)>,
+    pub headers: Vec<(Cow<'static, str>, Vec<u8>)>,
     /// The body, may be empty.
     pub body: Vec<u8>,
     /// gRPC status for requests with a gRPC content type; `None` lets the host derive one from `status`.
@@ -48,7 +60,7 @@ impl Reply {
     /// The same with a plain text body.
     #[must_use]
     pub fn text(mut self, body: &str) -> Self {
-        self.headers.push(("content-type", b"text/plain".to_vec()));
+        self.headers.push(("content-type".into(), b"text/plain".to_vec()));
         self.body = body.as_bytes().to_vec();
         self
     }

@@ -3,6 +3,7 @@
 //! Everything here is data in, data out: no host calls, no clock, no globals. A filter implements [`Filter`] and
 //! [`Stream`]; the shell (inside a proxy-wasm host) or a native runner (tests, the `sluice` command) drives them.
 
+pub mod address;
 pub mod body;
 pub mod config;
 pub mod env;

@@ -1,6 +1,6 @@
 //! Counters, declared at configure time so that their number is bounded by the configuration.
 
-use crate::ConfigError;
+use crate::{ConfigError, config};
 use std::collections::HashMap;
 
 /// Most counters of one filter: each is a metric of the host, in every one of its workers' tables.
@@ -70,6 +70,13 @@ impl MetricTable {
     }
 }
 
+/// Names and values of the gauges that tell which configuration of a filter is in force: one that is 1, and the low 31
+/// bits of [`crate::config::hash`], which every stats format can hold.
+pub fn config_gauges(filter: &str, configuration: &[u8]) -> [(String, u64); 2] {
+    let name = |what: &str| format!("sluice_config.filter.{filter}.{what}");
+    [(name("loaded"), 1), (name("hash_low"), config::hash(configuration) & 0x7fff_ffff)]
+}
+
 /// Label values must not hold the separator of the encoding, nor what a stats sink may trip over.
 fn label_char(c: char) -> char {
     if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }
@@ -78,6 +85,16 @@ fn label_char(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gauges_tell_which_configuration_is_in_force() {
+        let [loaded, hash] = config_gauges("header-router", b"{}");
+        assert_eq!(loaded, ("sluice_config.filter.header-router.loaded".to_owned(), 1));
+        assert_eq!(
+            hash,
+            ("sluice_config.filter.header-router.hash_low".to_owned(), config::hash(b" {} ") & 0x7fff_ffff)
+        );
+    }
 
     #[test]
     fn labels_stand_before_the_last_part_and_hold_no_separator() {

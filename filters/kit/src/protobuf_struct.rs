@@ -70,7 +70,7 @@ fn list(mut bytes: &[u8], depth: u32) -> Option<Value> {
 }
 
 /// A whole number as an integer, so that it can be read as one.
-fn number(double: f64) -> Option<Value> {
+pub(crate) fn number(double: f64) -> Option<Value> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[allow(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
     if double.fract() == 0.0 && double.abs() < EXACT {

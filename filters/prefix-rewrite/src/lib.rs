@@ -98,6 +98,8 @@ impl Rule {
 impl Filter for PrefixRewrite {
     type Stream = PrefixRewriteStream;
 
+    const NAME: &'static str = "prefix-rewrite";
+
     fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
         Self::new(config::parse(json)?)
     }
@@ -118,6 +120,10 @@ pub struct PrefixRewriteStream {
 }
 
 impl Stream for PrefixRewriteStream {
+    fn lasts(&self) -> bool {
+        false
+    }
+
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         let request = Request::new(head);
         let rule = self.table.rules.iter().find(|rule| rule.matched.matches(&request));

@@ -1,8 +1,10 @@
 //! Host calls in the filters' terms.
 
-use crate::raw::{self, Buffer, Level, Map, Status, StreamSide};
+use crate::raw::{self, Buffer, Level, Map, Metric, Status, StreamSide};
 use filter_kit::head::Edit;
+use filter_kit::metrics::config_gauges;
 use filter_kit::{Head, Reply};
+use std::borrow::Cow;
 
 /// Reads a head.
 pub(crate) fn head(map: Map) -> Result<Head, Status> {
@@ -26,7 +28,7 @@ pub(crate) fn reply(reply: &Reply) -> Result<(), Status> {
 }
 
 /// The ABI's encoding of a map.
-fn encode(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+fn encode(fields: &[(Cow<'static, str>, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let number = |bytes: &mut Vec<u8>, len: usize| bytes.extend(u32::try_from(len).unwrap_or(0).to_le_bytes());
     number(&mut bytes, fields.len());
@@ -46,6 +48,21 @@ fn encode(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
 /// The configuration of the plugin that is being configured.
 pub(crate) fn configuration() -> Result<Vec<u8>, Status> {
     raw::buffer_bytes(Buffer::PluginConfiguration, usize::MAX)
+}
+
+/// Says which configuration of a filter is in force. A host without gauges misses only that.
+pub(crate) fn tell_configuration(filter: &str, configuration: &[u8]) {
+    for (name, value) in config_gauges(filter, configuration) {
+        let told = raw::define_metric(Metric::Gauge, &name).and_then(|id| raw::record(id, value));
+        if let Err(status) = told {
+            log_error(&format!("metric {name}: refused with status {}", status.0));
+        }
+    }
+}
+
+/// An attribute that is a number: hosts write them as eight bytes, the lowest first.
+pub(crate) fn number(path: &str) -> Option<u64> {
+    raw::property(path).ok()?.try_into().ok().map(u64::from_le_bytes)
 }
 
 /// An error in the host's log, the one level that every host prints.

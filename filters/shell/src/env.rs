@@ -1,8 +1,10 @@
 //! The world as filters see it, on host calls.
 
-use crate::{call, raw};
-use filter_kit::{CounterId, Env, MetricTable};
+use crate::call;
+use crate::raw::{self, Metric};
+use filter_kit::{CounterId, Env, MetricTable, address};
 use std::cell::Cell;
+use std::net::IpAddr;
 
 /// Counters and random numbers of one configuration.
 pub(crate) struct HostEnv {
@@ -15,7 +17,7 @@ impl HostEnv {
     /// Defines the counters at the host. One that the host refuses is told once in its log and not counted.
     pub(crate) fn new(metrics: &MetricTable) -> Self {
         let define = |name: &String| {
-            let id = raw::define_counter(name);
+            let id = raw::define_metric(Metric::Counter, name);
             id.inspect_err(|status| call::log_error(&format!("metric {name}: refused with status {}", status.0))).ok()
         };
         Self { counters: metrics.names().iter().map(define).collect(), random: Cell::new(raw::random()) }
@@ -39,5 +41,22 @@ impl Env for HostEnv {
             // nobody to tell: a counter that the host has lost must not cost the request
             let _ = raw::increment(*id, step);
         }
+    }
+
+    fn source_address(&self) -> Option<IpAddr> {
+        address::parse(&raw::property("source\0address").ok()?)
+    }
+
+    fn destination_port(&self) -> Option<u16> {
+        call::number("destination\0port")?.try_into().ok()
+    }
+
+    fn set_log_field(&self, name: &str, value: &[u8]) {
+        // a host without such fields misses only that
+        let _ = raw::set_property(name, value);
+    }
+
+    fn log_error(&self, text: &str) {
+        call::log_error(text);
     }
 }

@@ -3,27 +3,91 @@
 use crate::call;
 use crate::raw::{self, Buffer, Map, Status};
 use crate::runtime::Action;
+use crate::wait::{Wait, Watch};
 use filter_kit::{Body, Env, Flow, Head, Reply, Stream};
 
 /// The state of one exchange beyond a single callback.
 pub(crate) struct Exchange<S> {
     stream: S,
-    /// Limits of bodies that are being buffered.
-    request: Option<usize>,
+    request: Wanted,
+    /// Limit of a body that is being buffered.
     response: Option<usize>,
+}
+
+/// What is waited for of a request.
+enum Wanted {
+    Nothing,
+    /// The whole body, of at most this size; the head has gone on.
+    Body(usize),
+    /// The whole body, while the head is held.
+    Held(usize, Wait),
 }
 
 impl<S: Stream> Exchange<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, request: None, response: None }
+        Self { stream, request: Wanted::Nothing, response: None }
     }
 
-    pub(crate) fn request_head(&mut self, end: bool, env: &dyn Env) -> Result<Action, Status> {
+    /// Whether further callbacks of this exchange matter.
+    pub(crate) fn lasts(&self) -> bool {
+        !matches!(self.request, Wanted::Nothing) || self.stream.lasts()
+    }
+
+    /// While the head is held.
+    pub(crate) fn wait(&mut self) -> Option<&mut Wait> {
+        match &mut self.request {
+            Wanted::Held(_, wait) => Some(wait),
+            Wanted::Nothing | Wanted::Body(_) => None,
+        }
+    }
+
+    /// Answers a request whose body the host does not show.
+    pub(crate) fn give_up(&mut self) -> Result<Action, Status> {
+        self.request = Wanted::Nothing;
+        answer(&Reply::status(500, "sluice_body_not_shown"))
+    }
+
+    /// `watch` is there if this module has callbacks for what comes after a held head.
+    pub(crate) fn request_head(
+        &mut self,
+        end: bool,
+        env: &dyn Env,
+        watch: Option<&mut Watch>,
+    ) -> Result<Action, Status> {
         let mut head = call::head(Map::RequestHead)?;
-        let flow = self.stream.on_request_head(&mut head, env);
-        let (action, limit) = after_head(Map::RequestHead, head, flow, end)?;
-        self.request = limit;
-        Ok(action)
+        match (self.stream.on_request_head(&mut head, env), watch) {
+            (Flow::Hold { .. }, _) if end => self.release(head, Body::default(), env),
+            (Flow::Hold { limit }, Some(watch)) => {
+                call::write(Map::RequestHead, &head)?;
+                self.request = Wanted::Held(limit, watch.begin());
+                Ok(Action::Pause)
+            }
+            (Flow::Hold { .. }, None) => answer(&Reply::status(500, "sluice_hold_not_exported")),
+            (flow, _) => {
+                let (action, limit) = after_head(Map::RequestHead, head, flow, end)?;
+                self.request = limit.map_or(Wanted::Nothing, Wanted::Body);
+                Ok(action)
+            }
+        }
+    }
+
+    /// The head goes on, as the stream leaves it now that the body is there.
+    fn release(&mut self, mut head: Head, mut body: Body, env: &dyn Env) -> Result<Action, Status> {
+        let empty = body.bytes().is_empty();
+        if let Flow::Reply(reply) = self.stream.on_held_request(&mut head, &mut body, env) {
+            return answer(&reply);
+        }
+        let size = body.bytes().len();
+        let replacement = body.into_replacement().filter(|_| !empty);
+        if !empty && head.get("content-length").is_some() {
+            // what has another length than its head says ends within the next request, or takes it in
+            head.set("content-length", size.to_string().as_bytes()).map_err(|_| Status(2))?;
+        }
+        call::write(Map::RequestHead, &head)?;
+        if let Some(bytes) = replacement {
+            raw::replace_buffer(Buffer::RequestBody, &bytes)?;
+        }
+        Ok(Action::Continue)
     }
 
     pub(crate) fn response_head(&mut self, end: bool, env: &dyn Env) -> Result<Action, Status> {
@@ -37,26 +101,35 @@ impl<S: Stream> Exchange<S> {
     /// Bytes of the request body: `size` so far, and none after them if `end`.
     pub(crate) fn request_body(&mut self, size: usize, end: bool, env: &dyn Env) -> Result<Action, Status> {
         match self.request {
-            None => Ok(Action::Continue),
-            Some(limit) if size > limit => {
-                self.request = None;
+            Wanted::Nothing => Ok(Action::Continue),
+            Wanted::Body(limit) | Wanted::Held(limit, _) if size > limit => {
+                self.request = Wanted::Nothing;
                 answer(&Reply::too_large())
             }
-            Some(_) if !end => Ok(Action::Pause),
-            Some(_) => self.whole_request(env),
+            _ if !end => Ok(Action::Pause),
+            _ => self.whole_request(env),
         }
     }
 
     /// Trailers end a body as well; a callback with its end never comes then.
     pub(crate) fn whole_request(&mut self, env: &dyn Env) -> Result<Action, Status> {
-        let Some(limit) = self.request.take() else { return Ok(Action::Continue) };
+        let (limit, held) = match std::mem::replace(&mut self.request, Wanted::Nothing) {
+            Wanted::Nothing => return Ok(Action::Continue),
+            Wanted::Body(limit) => (limit, false),
+            Wanted::Held(limit, _) => (limit, true),
+        };
         let mut body = body(Buffer::RequestBody, limit)?;
         if body.bytes().len() > limit {
             return answer(&Reply::too_large());
         }
+        if held {
+            let head = call::head(Map::RequestHead)?;
+            // a host that has let the head go shows an empty one
+            return if head.iter().next().is_some() { self.release(head, body, env) } else { Err(Status(2)) };
+        }
         match self.stream.on_request_body(&mut body, env) {
             Flow::Reply(reply) => answer(&reply),
-            Flow::Continue | Flow::Buffer { .. } => write_body(Buffer::RequestBody, body),
+            _ => write_body(Buffer::RequestBody, body),
         }
     }
 
@@ -82,7 +155,7 @@ impl<S: Stream> Exchange<S> {
         }
         match self.stream.on_response_body(&mut body, env) {
             Flow::Reply(_) => cut_off(),
-            Flow::Continue | Flow::Buffer { .. } => write_body(Buffer::ResponseBody, body),
+            _ => write_body(Buffer::ResponseBody, body),
         }
     }
 }
@@ -91,7 +164,7 @@ impl<S: Stream> Exchange<S> {
 fn after_head(map: Map, mut head: Head, flow: Flow, end: bool) -> Result<(Action, Option<usize>), Status> {
     match flow {
         Flow::Reply(reply) => return Ok((answer(&reply)?, None)),
-        Flow::Continue => call::write(map, &head)?,
+        Flow::Continue | Flow::Hold { .. } => call::write(map, &head)?,
         Flow::Buffer { .. } if end => call::write(map, &head)?,
         Flow::Buffer { limit } => {
             // no host mends the framing of a body that changes after its head has gone on

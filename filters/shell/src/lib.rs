@@ -9,6 +9,7 @@ mod env;
 mod exchange;
 mod raw;
 mod runtime;
+mod wait;
 
 pub use raw::take_memory;
 pub use runtime::{Action, Runtime};
@@ -18,13 +19,13 @@ pub use filter_kit::Filter as __Filter;
 
 /// Writes a module's entry points: `main!(MyFilter)` for a filter that looks at request heads only, and
 /// `main!(MyFilter, request_body)`, `response_head`, `response_body` for what else it looks at; only those callbacks
-/// are exported. Once in each module.
+/// are exported. `hold` stands in place of `request_body` where a request may be held. Once in each module.
 #[macro_export]
 macro_rules! main {
     ($filter:ty $(, $phase:ident)*) => {
         thread_local! {
             static RUNTIME: ::core::cell::RefCell<$crate::Runtime<$filter>> =
-                ::core::cell::RefCell::new($crate::Runtime::new(false $(|| { let $phase = true; $phase })*));
+                ::core::cell::RefCell::new($crate::Runtime::new(&[$(stringify!($phase)),*]));
         }
 
         /// The host never re-enters a callback; if it did, the outcome is the one for "nothing happened".
@@ -95,6 +96,14 @@ macro_rules! exports {
         #[unsafe(no_mangle)]
         extern "C" fn proxy_on_request_trailers(context: u32, _count: usize) -> $crate::Action {
             with($crate::Action::Continue, |runtime| runtime.request_trailers(context))
+        }
+    };
+    (hold) => {
+        $crate::exports!(request_body);
+
+        #[unsafe(no_mangle)]
+        extern "C" fn proxy_on_tick(root: u32) {
+            with((), |runtime| runtime.tick(root));
         }
     };
     (response_head) => {

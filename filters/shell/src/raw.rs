@@ -26,6 +26,14 @@ pub(crate) enum Buffer {
     PluginConfiguration = 7,
 }
 
+/// Kinds of metrics, as numbered by the ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Metric {
+    Counter = 0,
+    Gauge = 1,
+}
+
 /// Log levels, as numbered by the ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -58,6 +66,11 @@ mod abi {
         pub fn proxy_set_buffer_bytes(buffer: u32, at: usize, size: usize, data: *const u8, data_size: usize) -> u32;
         pub fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
         pub fn proxy_increment_metric(id: u32, step: i64) -> u32;
+        pub fn proxy_record_metric(id: u32, value: u64) -> u32;
+        pub fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+        pub fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize) -> u32;
+        pub fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+        pub fn proxy_set_effective_context(context: u32) -> u32;
         pub fn proxy_close_stream(side: u32) -> u32;
         #[allow(clippy::too_many_arguments, reason = "the ABI's signature")]
         pub fn proxy_send_local_response(
@@ -141,16 +154,46 @@ pub(crate) fn replace_buffer(buffer: Buffer, bytes: &[u8]) -> Result<(), Status>
     done(unsafe { abi::proxy_set_buffer_bytes(buffer as u32, 0, usize::MAX, bytes.as_ptr(), bytes.len()) })
 }
 
-pub(crate) fn define_counter(name: &str) -> Result<u32, Status> {
+pub(crate) fn define_metric(kind: Metric, name: &str) -> Result<u32, Status> {
     let mut id = 0;
     // SAFETY: the host reads the name and writes one number
-    done(unsafe { abi::proxy_define_metric(0, name.as_ptr(), name.len(), &raw mut id) })?;
+    done(unsafe { abi::proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
     Ok(id)
 }
 
 pub(crate) fn increment(id: u32, step: i64) -> Result<(), Status> {
     // SAFETY: numbers only
     done(unsafe { abi::proxy_increment_metric(id, step) })
+}
+
+pub(crate) fn record(id: u32, value: u64) -> Result<(), Status> {
+    // SAFETY: numbers only
+    done(unsafe { abi::proxy_record_metric(id, value) })
+}
+
+/// An attribute; the parts of its path are separated by NUL.
+pub(crate) fn property(path: &str) -> Result<Vec<u8>, Status> {
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: the host reads the path and writes one pointer and one size
+    done(unsafe { abi::proxy_get_property(path.as_ptr(), path.len(), &raw mut data, &raw mut size) })?;
+    Ok(taken(data, size))
+}
+
+pub(crate) fn set_property(path: &str, value: &[u8]) -> Result<(), Status> {
+    // SAFETY: the host reads both slices during the call
+    done(unsafe { abi::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+/// How often the root is ticked from now on; 0 is never.
+pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
+    // SAFETY: numbers only
+    done(unsafe { abi::proxy_set_tick_period_milliseconds(milliseconds) })
+}
+
+/// The exchange that further host calls of this callback are about.
+pub(crate) fn select(context: u32) -> Result<(), Status> {
+    // SAFETY: numbers only
+    done(unsafe { abi::proxy_set_effective_context(context) })
 }
 
 pub(crate) fn reset(side: StreamSide) -> Result<(), Status> {

@@ -4,6 +4,7 @@ use crate::call;
 use crate::env::HostEnv;
 use crate::exchange::Exchange;
 use crate::raw::Status;
+use crate::wait::Watch;
 use filter_kit::{Filter, Reply};
 use std::collections::HashMap;
 
@@ -19,16 +20,19 @@ pub enum Action {
 
 /// The state of a module. A host may configure several roots in one VM, and a new one beside an old one on a reload.
 pub struct Runtime<F: Filter> {
-    /// Whether exchanges live on after the request head.
+    /// Whether callbacks beyond the request head are exported.
     lasting: bool,
+    /// Whether those are exported that a held head needs.
+    holding: bool,
     roots: Vec<Root<F>>,
-    /// Exchanges that outlive a callback, and the roots of exchanges where there are several.
+    /// Exchanges that last beyond their request head, and the roots of exchanges where there are several.
     exchanges: HashMap<u32, Slot<F>>,
 }
 
 struct Root<F: Filter> {
     id: u32,
     configured: Option<(F, HostEnv)>,
+    watch: Watch,
 }
 
 struct Slot<F: Filter> {
@@ -37,16 +41,17 @@ struct Slot<F: Filter> {
 }
 
 impl<F: Filter> Runtime<F> {
-    /// `lasting` says that callbacks beyond the request head are exported.
-    pub fn new(lasting: bool) -> Self {
-        Self { lasting, roots: Vec::new(), exchanges: HashMap::new() }
+    /// `phases` are those of [`crate::main!`].
+    pub fn new(phases: &[&str]) -> Self {
+        let (lasting, holding) = (!phases.is_empty(), phases.contains(&"hold"));
+        Self { lasting, holding, roots: Vec::new(), exchanges: HashMap::new() }
     }
 
     /// A new root (`parent` 0) or exchange.
     pub fn create(&mut self, id: u32, parent: u32) {
         if parent == 0 {
-            self.roots.push(Root { id, configured: None });
-        } else if self.lasting || self.roots.len() > 1 {
+            self.roots.push(Root { id, configured: None, watch: Watch::default() });
+        } else if self.roots.len() > 1 {
             self.exchanges.insert(id, Slot { root: parent, exchange: None });
         }
     }
@@ -61,8 +66,13 @@ impl<F: Filter> Runtime<F> {
             }
         };
         match F::from_config(&json) {
+            Ok(filter) if filter.holds() && !self.holding => {
+                call::log_error("configuration refused: this module has no callbacks for held requests");
+                false
+            }
             Ok(filter) => {
                 let env = HostEnv::new(filter.metrics());
+                call::tell_configuration(F::NAME, &json);
                 if let Some(root) = self.roots.iter_mut().find(|root| root.id == id) {
                     root.configured = Some((filter, env));
                 }
@@ -84,28 +94,70 @@ impl<F: Filter> Runtime<F> {
 
     /// The request head.
     pub fn request_head(&mut self, id: u32, end: bool) -> Action {
-        let slot = self.exchanges.get_mut(&id);
-        let root = match &slot {
-            Some(slot) => self.roots.iter().find(|root| root.id == slot.root),
-            None => self.roots.first(),
+        let root = match self.exchanges.get(&id).map(|slot| slot.root) {
+            Some(known) => self.roots.iter_mut().find(|root| root.id == known),
+            None => self.roots.first_mut(),
         };
-        let Some((filter, env)) = root.and_then(|root| root.configured.as_ref()) else { return Action::Continue };
+        let Some(Root { id: root, configured: Some((filter, env)), watch }) = root else { return Action::Continue };
         let mut exchange = Exchange::new(filter.stream());
-        let action = settled(exchange.request_head(end, env));
-        if let Some(slot) = slot.filter(|_| self.lasting) {
-            slot.exchange = Some(exchange);
+        let watch = self.holding.then_some(watch);
+        let action = settled(exchange.request_head(end, env, watch));
+        if self.lasting && exchange.lasts() {
+            self.exchanges.insert(id, Slot { root: *root, exchange: Some(exchange) });
         }
         action
     }
 
     /// A piece of the request body, or what has been buffered of it.
     pub fn request_body(&mut self, id: u32, size: usize, end: bool) -> Action {
-        self.on(id, |exchange, env| exchange.request_body(size, end, env))
+        self.on_request(id, |exchange, env| exchange.request_body(size, end, env))
     }
 
     /// The request's trailers.
     pub fn request_trailers(&mut self, id: u32) -> Action {
-        self.on(id, |exchange, env| exchange.whole_request(env))
+        self.on_request(id, |exchange, env| exchange.whole_request(env))
+    }
+
+    fn on_request(
+        &mut self,
+        id: u32,
+        call: impl FnOnce(&mut Exchange<F::Stream>, &HostEnv) -> Result<Action, Status>,
+    ) -> Action {
+        let Some(Slot { root, exchange: Some(exchange) }) = self.exchanges.get_mut(&id) else {
+            return Action::Continue;
+        };
+        let root = self.roots.iter_mut().find(|known| known.id == *root);
+        let Some(Root { configured: Some((_, env)), watch, .. }) = root else { return Action::Continue };
+        if !watch.shown && exchange.wait().is_some() {
+            watch.settle();
+        }
+        let action = settled(call(exchange, env));
+        if !exchange.lasts() {
+            self.exchanges.remove(&id);
+        }
+        action
+    }
+
+    /// Time has passed: looks at the held heads of a root.
+    pub fn tick(&mut self, id: u32) {
+        let Some(root) = self.roots.iter_mut().find(|root| root.id == id) else { return };
+        let mut waiting = false;
+        for (exchange_id, slot) in self.exchanges.iter_mut().filter(|(_, slot)| slot.root == id) {
+            let Some(exchange) = &mut slot.exchange else { continue };
+            let Some(wait) = exchange.wait() else { continue };
+            match wait.tick(*exchange_id) {
+                Ok(true) => {
+                    root.watch.tell();
+                    settled(exchange.give_up());
+                }
+                Ok(false) => waiting = true,
+                // an exchange that the host no longer knows
+                Err(_) => {}
+            }
+        }
+        if !waiting {
+            root.watch.tick(false);
+        }
     }
 
     /// The response head. Also for a reply of a filter before the request reached this one: then there is no exchange

@@ -11,9 +11,12 @@ pub(crate) enum AnyFilter {
     PrefixRewrite(PrefixRewrite),
 }
 
+/// The stream of one of them.
 #[derive(Debug)]
-pub(crate) enum AnyStream {
+pub enum AnyStream {
+    /// See `header-router`.
     HeaderRouter(HeaderRouterStream),
+    /// See `prefix-rewrite`.
     PrefixRewrite(PrefixRewriteStream),
 }
 
@@ -36,6 +39,13 @@ impl AnyFilter {
         }
     }
 
+    pub(crate) fn holds(&self) -> bool {
+        match self {
+            Self::HeaderRouter(filter) => filter.holds(),
+            Self::PrefixRewrite(filter) => filter.holds(),
+        }
+    }
+
     pub(crate) fn stream(&self) -> AnyStream {
         match self {
             Self::HeaderRouter(filter) => AnyStream::HeaderRouter(filter.stream()),
@@ -54,6 +64,17 @@ impl AnyStream {
 }
 
 impl Stream for AnyStream {
+    fn lasts(&self) -> bool {
+        match self {
+            Self::HeaderRouter(stream) => stream.lasts(),
+            Self::PrefixRewrite(stream) => stream.lasts(),
+        }
+    }
+
+    fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        self.inner().on_held_request(head, body, env)
+    }
+
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         self.inner().on_request_head(head, env)
     }

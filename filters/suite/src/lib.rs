@@ -4,11 +4,14 @@
 //! reply ends the list, and responses run through it backwards.
 
 mod any;
+mod stream;
 
-use any::{AnyFilter, AnyStream};
-use filter_kit::{Body, ConfigError, CounterId, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config};
+use any::AnyFilter;
+use filter_kit::{ConfigError, Filter, MetricTable, config};
 use serde::Deserialize;
 use std::rc::Rc;
+
+pub use stream::SuiteStream;
 
 /// Configuration of the suite.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -69,6 +72,8 @@ impl Suite {
 impl Filter for Suite {
     type Stream = SuiteStream;
 
+    const NAME: &'static str = "suite";
+
     fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
         Self::new(config::parse(json)?)
     }
@@ -77,127 +82,19 @@ impl Filter for Suite {
         &self.metrics
     }
 
+    fn holds(&self) -> bool {
+        self.filters.iter().any(|member| member.filter.holds())
+    }
+
     fn stream(&self) -> SuiteStream {
-        let streams = self.filters.iter().map(|member| Running {
-            stream: member.filter.stream(),
-            offset: member.offset,
-            request_body: None,
-            response_body: None,
-        });
-        SuiteStream { filters: streams.collect() }
+        SuiteStream::new(self.filters.iter().map(|member| (member.filter.stream(), member.offset)))
     }
-}
-
-/// One exchange.
-#[derive(Debug)]
-pub struct SuiteStream {
-    filters: Vec<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    stream: AnyStream,
-    offset: u32,
-    /// Limits of the bodies that the filter asked for.
-    request_body: Option<usize>,
-    response_body: Option<usize>,
-}
-
-/// The suite's counters, seen by one of its filters.
-struct Shifted<'a> {
-    env: &'a dyn Env,
-    offset: u32,
-}
-
-impl Env for Shifted<'_> {
-    fn random(&self) -> u64 {
-        self.env.random()
-    }
-
-    fn count(&self, counter: CounterId, step: u64) {
-        self.env.count(CounterId(counter.0.saturating_add(self.offset)), step);
-    }
-}
-
-impl Stream for SuiteStream {
-    fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
-        heads(self.filters.iter_mut(), env, |running, env| {
-            let flow = running.stream.on_request_head(head, env);
-            running.request_body = wanted(&flow);
-            flow
-        })
-    }
-
-    fn on_request_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
-        let wanting = self.filters.iter_mut().filter_map(|running| Some((running.request_body?, running)));
-        bodies(wanting, body, env, |running, body, env| running.stream.on_request_body(body, env))
-    }
-
-    fn on_response_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
-        heads(self.filters.iter_mut().rev(), env, |running, env| {
-            let flow = running.stream.on_response_head(head, env);
-            running.response_body = wanted(&flow);
-            flow
-        })
-    }
-
-    fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
-        let wanting = self.filters.iter_mut().rev().filter_map(|running| Some((running.response_body?, running)));
-        bodies(wanting, body, env, |running, body, env| running.stream.on_response_body(body, env))
-    }
-}
-
-fn wanted(flow: &Flow) -> Option<usize> {
-    match flow {
-        Flow::Buffer { limit } => Some(*limit),
-        _ => None,
-    }
-}
-
-/// Runs a head callback over filters; a body is buffered up to the largest limit that was asked for.
-fn heads<'a>(
-    filters: impl Iterator<Item = &'a mut Running>,
-    env: &dyn Env,
-    mut call: impl FnMut(&mut Running, &dyn Env) -> Flow,
-) -> Flow {
-    let mut whole = Flow::Continue;
-    for running in filters {
-        let env = Shifted { env, offset: running.offset };
-        match (call(running, &env), &whole) {
-            (Flow::Continue, _) => {}
-            (Flow::Buffer { limit }, Flow::Buffer { limit: other }) => {
-                whole = Flow::Buffer { limit: limit.max(*other) }
-            }
-            (flow @ Flow::Buffer { .. }, _) => whole = flow,
-            (reply, _) => return reply,
-        }
-    }
-    whole
-}
-
-/// Runs a body callback over the filters that asked for the body, each under its own limit.
-fn bodies<'a>(
-    filters: impl Iterator<Item = (usize, &'a mut Running)>,
-    body: &mut Body,
-    env: &dyn Env,
-    mut call: impl FnMut(&mut Running, &mut Body, &dyn Env) -> Flow,
-) -> Flow {
-    for (limit, running) in filters {
-        if body.bytes().len() > limit {
-            return Flow::Reply(Reply::too_large());
-        }
-        let env = Shifted { env, offset: running.offset };
-        if let reply @ Flow::Reply(_) = call(running, body, &env) {
-            return reply;
-        }
-    }
-    Flow::Continue
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use filter_kit::FixedEnv;
+    use filter_kit::{CounterId, FixedEnv, Flow, Head, Stream};
 
     const CONFIG: &str = r#"{"filters": [
         {"header_router": {

@@ -54,8 +54,17 @@ struct Running {
     native: Box<dyn Native>,
     stream: Box<dyn Stream>,
     env: FixedEnv,
-    request: Option<usize>,
+    request: Wanted,
     response: Option<usize>,
+}
+
+/// What a filter waits for of a request.
+enum Wanted {
+    Nothing,
+    /// The body, of at most this size.
+    Body(usize),
+    /// The same, and the head is held.
+    Held(usize),
 }
 
 /// Runs one case.
@@ -64,7 +73,7 @@ pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
     for filter in &file.filters {
         let native = configured(filter).ok_or("not a native filter")??;
         let stream = native.stream();
-        chain.push(Running { native, stream, env: FixedEnv::default(), request: None, response: None });
+        chain.push(Running { native, stream, env: FixedEnv::default(), request: Wanted::Nothing, response: None });
     }
     let mut seen = Observation::default();
     let (replying, response) = request(file, case, &mut chain, &mut seen);
@@ -87,30 +96,21 @@ pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
 fn request(file: &File, case: &Case, chain: &mut [Running], seen: &mut Observation) -> (usize, Message) {
     let all = chain.len();
     let mut head = Head::from_fields(request_head(case));
-    // a message of no bytes ends with its head
-    let ended =
-        case.request.trailers.is_empty() && case.request.body.as_ref().is_none_or(|body| body.bytes().is_empty());
-    for (index, running) in chain.iter_mut().enumerate() {
-        match running.stream.on_request_head(&mut head, &running.env) {
-            Flow::Reply(reply) => return (index + 1, replied(&reply)),
-            Flow::Buffer { limit } if !ended => {
-                head.remove("content-length");
-                running.request = Some(limit);
-            }
-            Flow::Continue | Flow::Buffer { .. } => {}
-        }
-    }
     let mut bytes = case.request.body.as_ref().map(|body| body.bytes().to_vec()).unwrap_or_default();
-    for (index, running) in chain.iter_mut().enumerate() {
-        let Some(limit) = running.request else { continue };
-        if bytes.len() > limit {
-            return (index + 1, replied(&Reply::too_large()));
+    // a message of no bytes ends with its head
+    let ended = case.request.trailers.is_empty() && bytes.is_empty();
+    let mut reached = 0;
+    while reached < all {
+        let from = reached;
+        if let Some(reply) = heads(chain, &mut reached, &mut head, ended) {
+            return (reached, replied(&reply));
         }
-        let mut body = Body::new(bytes);
-        if let Flow::Reply(reply) = running.stream.on_request_body(&mut body, &running.env) {
-            return (index + 1, replied(&reply));
+        for (index, running) in chain.iter_mut().enumerate().take(reached).skip(from) {
+            let reply = running.body(&mut head, &mut bytes);
+            if let Some(reply) = reply {
+                return (index + 1, replied(&reply));
+            }
         }
-        bytes = body.bytes().to_vec();
     }
     let fields = |head: &Head| -> Vec<(String, Vec<u8>)> {
         head.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
@@ -131,9 +131,64 @@ fn request(file: &File, case: &Case, chain: &mut [Running], seen: &mut Observati
     }
 }
 
+/// Shows the head to further filters, up to one that replies or waits for the body.
+fn heads(chain: &mut [Running], reached: &mut usize, head: &mut Head, ended: bool) -> Option<Reply> {
+    for running in chain.iter_mut().skip(*reached) {
+        *reached += 1;
+        let flow = running.stream.on_request_head(head, &running.env);
+        match flow {
+            Flow::Reply(reply) => return Some(reply),
+            Flow::Hold { .. } if ended => {
+                let mut none = Body::default();
+                if let Flow::Reply(reply) = running.stream.on_held_request(head, &mut none, &running.env) {
+                    return Some(reply);
+                }
+            }
+            Flow::Hold { limit } => {
+                running.request = Wanted::Held(limit);
+                return None;
+            }
+            Flow::Buffer { limit } if !ended => {
+                head.remove("content-length");
+                running.request = Wanted::Body(limit);
+            }
+            Flow::Continue | Flow::Buffer { .. } => {}
+        }
+    }
+    None
+}
+
+impl Running {
+    /// The whole body, if the filter asked for it.
+    fn body(&mut self, head: &mut Head, bytes: &mut Vec<u8>) -> Option<Reply> {
+        let (Wanted::Body(limit) | Wanted::Held(limit)) = self.request else { return None };
+        if bytes.len() > limit {
+            return Some(Reply::too_large());
+        }
+        let mut body = Body::new(bytes.clone());
+        let held = matches!(self.request, Wanted::Held(_));
+        let flow = match held {
+            true => self.stream.on_held_request(head, &mut body, &self.env),
+            false => self.stream.on_request_body(&mut body, &self.env),
+        };
+        if let Flow::Reply(reply) = flow {
+            return Some(reply);
+        }
+        // a host lets no filter put a body where there is none, once the head is settled
+        if !held || !bytes.is_empty() {
+            *bytes = body.bytes().to_vec();
+        }
+        if held && !bytes.is_empty() && head.get("content-length").is_some() {
+            // digits are always a header's value
+            let _ = head.set("content-length", bytes.len().to_string().as_bytes());
+        }
+        None
+    }
+}
+
 fn replied(reply: &Reply) -> Message {
     let mut headers = vec![(":status".to_owned(), reply.status.to_string().into_bytes())];
-    headers.extend(reply.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    headers.extend(reply.headers.iter().map(|(name, value)| (name.clone().into_owned(), value.clone())));
     Message { headers, body: reply.body.clone(), ..Message::default() }
 }
 
@@ -156,7 +211,7 @@ fn respond<'a>(outward: impl Iterator<Item = &'a mut Running>, is_head: bool, se
     for running in wanting {
         let limit = running.response.unwrap_or(usize::MAX);
         let flow = (body.bytes().len() <= limit).then(|| running.stream.on_response_body(&mut body, &running.env));
-        if !matches!(flow, Some(Flow::Continue | Flow::Buffer { .. })) {
+        if !matches!(flow, Some(Flow::Continue | Flow::Buffer { .. } | Flow::Hold { .. })) {
             seen.reset = true;
         }
     }

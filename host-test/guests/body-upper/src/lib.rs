@@ -30,6 +30,8 @@ pub struct BodyUpper {
 impl Filter for BodyUpper {
     type Stream = BodyUpperStream;
 
+    const NAME: &'static str = "body-upper";
+
     fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
         let config: Config = config::parse(json)?;
         let mut metrics = MetricTable::default();

@@ -1,0 +1,300 @@
+//! One exchange through several filters.
+
+use crate::any::AnyStream;
+use filter_kit::{Body, CounterId, Env, Flow, Head, Reply, Stream};
+use std::net::IpAddr;
+
+/// One exchange.
+#[derive(Debug)]
+pub struct SuiteStream<S = AnyStream> {
+    filters: Vec<Running<S>>,
+    /// How many filters the request has got to; the response passes only those.
+    reached: usize,
+}
+
+#[derive(Debug)]
+struct Running<S> {
+    stream: S,
+    /// Added to the filter's counter ids.
+    offset: u32,
+    request: Option<Wanted>,
+    /// Limit of a response body that the filter asked for.
+    response: Option<usize>,
+}
+
+/// A request body that a filter asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    limit: usize,
+    /// Together with the head.
+    held: bool,
+}
+
+/// The suite's surroundings, seen by one of its filters.
+struct Shifted<'a> {
+    env: &'a dyn Env,
+    offset: u32,
+}
+
+impl Env for Shifted<'_> {
+    fn random(&self) -> u64 {
+        self.env.random()
+    }
+
+    fn count(&self, counter: CounterId, step: u64) {
+        self.env.count(CounterId(counter.0.saturating_add(self.offset)), step);
+    }
+
+    fn source_address(&self) -> Option<IpAddr> {
+        self.env.source_address()
+    }
+
+    fn destination_port(&self) -> Option<u16> {
+        self.env.destination_port()
+    }
+
+    fn set_log_field(&self, name: &str, value: &[u8]) {
+        self.env.set_log_field(name, value);
+    }
+
+    fn log_error(&self, text: &str) {
+        self.env.log_error(text);
+    }
+}
+
+impl<S: Stream> SuiteStream<S> {
+    /// From streams in the order of the request, each with what is added to its counter ids.
+    pub(crate) fn new(streams: impl Iterator<Item = (S, u32)>) -> Self {
+        let running = |(stream, offset)| Running { stream, offset, request: None, response: None };
+        Self { filters: streams.map(running).collect(), reached: 0 }
+    }
+
+    /// Shows the head to the filters that have not seen it, up to one that replies or holds it.
+    fn request_heads(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        while let Some(running) = self.filters.get_mut(self.reached) {
+            self.reached += 1;
+            let flow = running.stream.on_request_head(head, &Shifted { env, offset: running.offset });
+            running.request = match flow {
+                Flow::Buffer { limit } => Some(Wanted { limit, held: false }),
+                Flow::Hold { limit } => Some(Wanted { limit, held: true }),
+                Flow::Continue | Flow::Reply(_) => None,
+            };
+            if matches!(flow, Flow::Hold { .. } | Flow::Reply(_)) {
+                return flow;
+            }
+        }
+        Flow::Continue
+    }
+}
+
+impl<S: Stream> Stream for SuiteStream<S> {
+    fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        let flow = self.request_heads(head, env);
+        // the first filter that gets the body is the one to limit it; the others look at what it made of it
+        let first = self.filters.iter().find_map(|running| running.request);
+        match (flow, first) {
+            (Flow::Hold { .. }, Some(Wanted { limit, .. })) => Flow::Hold { limit },
+            (Flow::Continue, Some(Wanted { limit, .. })) => Flow::Buffer { limit },
+            (flow, _) => flow,
+        }
+    }
+
+    /// Each filter sees the head as those before it left it, so one behind a filter that holds the head sees it only now;
+    /// and it may hold it in turn.
+    fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        let none = body.bytes().is_empty();
+        let mut done = 0;
+        while done < self.reached {
+            for running in self.filters.iter_mut().take(self.reached).skip(done) {
+                let Some(Wanted { limit, held }) = running.request else { continue };
+                if body.bytes().len() > limit {
+                    return Flow::Reply(Reply::too_large());
+                }
+                let env = Shifted { env, offset: running.offset };
+                let flow = match held {
+                    true => running.stream.on_held_request(head, body, &env),
+                    false if none => Flow::Continue,
+                    false => running.stream.on_request_body(body, &env),
+                };
+                if matches!(flow, Flow::Reply(_)) {
+                    return flow;
+                }
+            }
+            done = self.reached;
+            if let reply @ Flow::Reply(_) = self.request_heads(head, env) {
+                return reply;
+            }
+        }
+        Flow::Continue
+    }
+
+    fn lasts(&self) -> bool {
+        self.filters.iter().take(self.reached).any(|running| running.stream.lasts())
+    }
+
+    fn on_request_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
+        let wanting = self.filters.iter_mut().filter_map(|running| Some((running.request?.limit, running)));
+        bodies(wanting, body, env, |running, body, env| running.stream.on_request_body(body, env))
+    }
+
+    fn on_response_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        let mut largest = None;
+        for running in self.filters.iter_mut().take(self.reached).rev() {
+            match running.stream.on_response_head(head, &Shifted { env, offset: running.offset }) {
+                Flow::Continue | Flow::Hold { .. } => {}
+                Flow::Buffer { limit } => {
+                    running.response = Some(limit);
+                    largest = largest.max(Some(limit));
+                }
+                reply @ Flow::Reply(_) => return reply,
+            }
+        }
+        largest.map_or(Flow::Continue, |limit| Flow::Buffer { limit })
+    }
+
+    fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
+        let wanting = self.filters.iter_mut().rev().filter_map(|running| Some((running.response?, running)));
+        bodies(wanting, body, env, |running, body, env| running.stream.on_response_body(body, env))
+    }
+}
+
+/// Runs a body callback over the filters that asked for the body, each under its own limit.
+fn bodies<'a, S: 'a>(
+    filters: impl Iterator<Item = (usize, &'a mut Running<S>)>,
+    body: &mut Body,
+    env: &dyn Env,
+    mut call: impl FnMut(&mut Running<S>, &mut Body, &dyn Env) -> Flow,
+) -> Flow {
+    for (limit, running) in filters {
+        if body.bytes().len() > limit {
+            return Flow::Reply(Reply::too_large());
+        }
+        let env = Shifted { env, offset: running.offset };
+        if let reply @ Flow::Reply(_) = call(running, body, &env) {
+            return reply;
+        }
+    }
+    Flow::Continue
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filter_kit::FixedEnv;
+
+    /// Tells in the head and in the body what it saw and when.
+    struct Telling {
+        name: &'static str,
+        flow: Flow,
+        refuses: bool,
+        lasting: bool,
+    }
+
+    impl Telling {
+        fn tell(&self, what: &str, head: &mut Head) {
+            let before = String::from_utf8_lossy(head.get("x-told").unwrap_or_default()).into_owned();
+            head.set("x-told", format!("{before} {}.{what}", self.name).trim().as_bytes()).unwrap();
+        }
+
+        fn mark(&self, body: &mut Body) -> Flow {
+            body.replace([body.bytes(), self.name.as_bytes()].concat());
+            if self.refuses { Flow::Reply(Reply::status(403, "refused")) } else { Flow::Hold { limit: 0 } }
+        }
+    }
+
+    impl Stream for Telling {
+        fn on_request_head(&mut self, head: &mut Head, _: &dyn Env) -> Flow {
+            self.tell("head", head);
+            self.flow.clone()
+        }
+
+        fn on_held_request(&mut self, head: &mut Head, body: &mut Body, _: &dyn Env) -> Flow {
+            self.tell("held", head);
+            self.mark(body)
+        }
+
+        fn on_request_body(&mut self, body: &mut Body, _: &dyn Env) -> Flow {
+            self.mark(body)
+        }
+
+        fn on_response_head(&mut self, head: &mut Head, _: &dyn Env) -> Flow {
+            self.tell("response", head);
+            Flow::Continue
+        }
+
+        fn lasts(&self) -> bool {
+            self.lasting
+        }
+    }
+
+    const GOES: Flow = Flow::Continue;
+    const BUFFERS: Flow = Flow::Buffer { limit: 9 };
+    const HOLDS: Flow = Flow::Hold { limit: 5 };
+
+    fn suite(flows: &[Flow]) -> SuiteStream<Telling> {
+        let names = ["a", "b", "c", "d", "e"];
+        let streams = flows.iter().zip(names);
+        let stream = |(flow, name): (&Flow, _)| Telling { name, flow: flow.clone(), refuses: false, lasting: false };
+        SuiteStream::new(streams.map(|each| (stream(each), 0)))
+    }
+
+    fn told(head: &Head) -> String {
+        String::from_utf8_lossy(head.get("x-told").unwrap_or_default()).into_owned()
+    }
+
+    #[test]
+    fn a_filter_behind_one_that_holds_sees_the_edited_head_and_may_hold_it_in_turn() {
+        let env = FixedEnv::default();
+        let mut suite = suite(&[GOES, BUFFERS, HOLDS, HOLDS, BUFFERS]);
+        let mut head = Head::from_fields([(":path", "/")]);
+        assert_eq!(suite.on_request_head(&mut head, &env), Flow::Hold { limit: 9 });
+        assert_eq!(told(&head), "a.head b.head c.head");
+        let mut body = Body::new(b"-".to_vec());
+        assert_eq!(suite.on_held_request(&mut head, &mut body, &env), Flow::Continue);
+        assert_eq!(told(&head), "a.head b.head c.head c.held d.head d.held e.head");
+        assert_eq!(body.bytes(), b"-bcde");
+    }
+
+    #[test]
+    fn without_a_body_only_those_who_hold_the_head_are_called() {
+        let mut suite = suite(&[BUFFERS, HOLDS, BUFFERS]);
+        let (mut head, mut body) = (Head::default(), Body::default());
+        suite.on_request_head(&mut head, &FixedEnv::default());
+        assert_eq!(suite.on_held_request(&mut head, &mut body, &FixedEnv::default()), Flow::Continue);
+        assert_eq!((told(&head).as_str(), body.bytes()), ("a.head b.head b.held c.head", &b"b"[..]));
+    }
+
+    #[test]
+    fn each_filter_limits_the_body_as_the_one_before_it_left_it() {
+        for (size, expected) in [(4, GOES), (5, Flow::Reply(Reply::too_large()))] {
+            let mut suite = suite(&[HOLDS, HOLDS]);
+            let (mut head, mut body) = (Head::default(), Body::new(vec![b'x'; size]));
+            assert_eq!(suite.on_request_head(&mut head, &FixedEnv::default()), HOLDS);
+            assert_eq!(suite.on_held_request(&mut head, &mut body, &FixedEnv::default()), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn the_response_passes_only_those_that_the_request_got_to() {
+        let env = FixedEnv::default();
+        let mut suite = suite(&[GOES, HOLDS, GOES]);
+        suite.filters[1].stream.refuses = true;
+        suite.filters[2].stream.lasting = true;
+        let (mut head, mut body) = (Head::default(), Body::new(b"x".to_vec()));
+        suite.on_request_head(&mut head, &env);
+        assert!(matches!(suite.on_held_request(&mut head, &mut body, &env), Flow::Reply(reply) if reply.status == 403));
+        assert!(!suite.lasts());
+        let mut head = Head::default();
+        suite.on_response_head(&mut head, &env);
+        assert_eq!(told(&head), "b.response a.response");
+    }
+
+    #[test]
+    fn bodies_without_a_hold_are_buffered_up_to_the_first_limit() {
+        let mut suite = suite(&[GOES, Flow::Buffer { limit: 3 }, BUFFERS]);
+        assert_eq!(suite.on_request_head(&mut Head::default(), &FixedEnv::default()), Flow::Buffer { limit: 3 });
+        let mut body = Body::new(b"x".to_vec());
+        assert_eq!(suite.on_request_body(&mut body, &FixedEnv::default()), Flow::Continue);
+        assert_eq!(body.bytes(), b"xbc");
+    }
+}
