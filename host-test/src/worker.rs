@@ -12,7 +12,7 @@ use crate::report::{Meter, Misuse, TrapReport};
 use crate::stream::{Filter, SharedVm, Side, Stream};
 use crate::stream_data::{Both, Direction, Half, StreamData};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub struct Closed {
     pub meter: Meter,
     /// Why the response is what it is, when the host made it.
     pub details: Option<String>,
+    /// Filter state by name; what guests set as a property has `wasm.` before it.
+    pub filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Worker {
@@ -216,8 +218,9 @@ impl Worker {
             let actions = std::mem::take(&mut filter.vm.borrow_mut().state().actions);
             elsewhere.extend(actions.into_iter().map(|(context, action)| (Rc::clone(&filter.vm), context, action)));
         }
-        let data = stream.data.borrow();
-        let closed = Closed { meter: data.meter.clone(), details: data.details.clone() };
+        let mut data = stream.data.borrow_mut();
+        let filter_state = std::mem::take(&mut data.filter_state);
+        let closed = Closed { meter: data.meter.clone(), details: data.details.clone(), filter_state };
         drop(data);
         drop(stream);
         self.carry_out(elsewhere);

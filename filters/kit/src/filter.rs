@@ -37,7 +37,7 @@ pub trait Stream {
     }
 
     /// The head as it left [`Stream::on_request_head`], and the whole body, after [`Flow::Hold`]. Edits to both are
-    /// written back, and a `content-length` is made true. A body of no bytes stays one: hosts let no filter add a body.
+    /// written back, and a `content-length` is made true.
     fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
         let _ = (head, body, env);
         Flow::Continue

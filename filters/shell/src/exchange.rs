@@ -56,7 +56,7 @@ impl<S: Stream> Exchange<S> {
     ) -> Result<Action, Status> {
         let mut head = call::head(Map::RequestHead)?;
         match (self.stream.on_request_head(&mut head, env), watch) {
-            (Flow::Hold { .. }, _) if end => self.release(head, Body::default(), env),
+            (Flow::Hold { .. }, _) if end => self.release(head, Body::none(), env),
             (Flow::Hold { limit }, Some(watch)) => {
                 call::write(Map::RequestHead, &head)?;
                 self.request = Wanted::Held(limit, watch.begin());
@@ -78,7 +78,7 @@ impl<S: Stream> Exchange<S> {
             return answer(&reply);
         }
         let size = body.bytes().len();
-        let replacement = body.into_replacement().filter(|_| !empty);
+        let replacement = body.into_replacement();
         if !empty && head.get("content-length").is_some() {
             // what has another length than its head says ends within the next request, or takes it in
             head.set("content-length", size.to_string().as_bytes()).map_err(|_| Status(2))?;

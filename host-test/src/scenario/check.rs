@@ -65,6 +65,9 @@ pub fn compare(case: &Case, seen: &Observation) -> Vec<Difference> {
         let grown = seen.counters.get(name).copied().unwrap_or(0);
         found.compare(&format!("counters.{name}"), expected.to_string().as_bytes(), Some(grown.to_string().as_bytes()));
     }
+    for (name, expected) in &case.log {
+        found.compare(&format!("log.{name}"), expected.as_bytes(), Some(seen.log_field(name)));
+    }
     found.0
 }
 
@@ -88,6 +91,9 @@ pub fn common(case: &Case, seen: &Observation) -> Vec<(String, String)> {
     field("client.body", Some(&seen.client.body));
     for name in case.counters.keys() {
         field(&format!("counters.{name}"), Some(seen.counters.get(name).unwrap_or(&0).to_string().as_bytes()));
+    }
+    for name in case.log.keys() {
+        field(&format!("log.{name}"), Some(seen.log_field(name)));
     }
     fields
 }

@@ -1,5 +1,7 @@
 //! The `envoy` runner: the `.wasm` files in a real Envoy, one process for all files of a run.
 
+use super::access_log::AccessLog;
+use super::connection;
 use super::format::{Case, FilterUse, Scenario, expand};
 use super::observe::{Message, Observation};
 use super::wasm::{Modules, configuration};
@@ -17,6 +19,8 @@ use std::time::{Duration, Instant};
 pub struct Envoy {
     process: Child,
     listeners: Vec<u16>,
+    /// For each listener, if the cases look at it.
+    logs: Vec<Option<AccessLog>>,
     admin: u16,
     upstreams: Arc<Mutex<Upstreams>>,
     folder: PathBuf,
@@ -44,20 +48,28 @@ impl Envoy {
         }
         let mut ports = free_ports(scenarios.len() + 1).map_err(|error| error.to_string())?;
         let admin = ports.pop().unwrap_or_default();
+        let folder = folder().map_err(|error| error.to_string())?;
+        let logs: Vec<Option<AccessLog>> =
+            scenarios.iter().zip(&ports).map(|(each, port)| AccessLog::new(&each.file, &folder, *port)).collect();
+        let listeners = scenarios.iter().zip(&ports).zip(&logs);
         let listeners: Vec<Value> =
-            scenarios.iter().zip(&ports).map(|(scenario, port)| listener(scenario, *port, modules)).collect();
+            listeners.map(|((scenario, port), log)| listener(scenario, *port, modules, log.as_ref())).collect();
         let clusters: Vec<Value> = served.iter().map(|(name, port)| cluster(name, *port)).collect();
         let bootstrap = json!({
             "admin": {"address": socket(admin)},
             "static_resources": {"listeners": listeners, "clusters": clusters}});
-        let folder = folder().map_err(|error| error.to_string())?;
         let (file, log) = (folder.join("bootstrap.json"), folder.join("envoy.log"));
         std::fs::write(&file, bootstrap.to_string()).map_err(|error| error.to_string())?;
         let mut command = Command::new(binary);
         command.arg("-c").arg(&file).args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "warn", "--log-path"]);
-        let command = command.arg(&log).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let command = command
+            .arg(&log)
+            .args(["--file-flush-interval-msec", "20"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let process = command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?;
-        let mut envoy = Self { process, listeners: ports, admin, upstreams, folder };
+        let mut envoy = Self { process, listeners: ports, logs, admin, upstreams, folder };
         envoy.wait(&log)?;
         Ok(envoy)
     }
@@ -86,8 +98,12 @@ impl Envoy {
             upstreams.answer = answer(case);
         }
         let before = self.counters(case)?;
+        let access_log = self.logs.get(scenario).and_then(Option::as_ref);
+        let logged = access_log.map_or(0, AccessLog::lines);
         let (client, reset) = self.exchange(port, case).map_err(|error| format!("the client: {error}"))?;
         let after = self.counters(case)?;
+        let mut log = access_log.map_or_else(|| Ok(BTreeMap::new()), |log| log.fields(logged, BOUND))?;
+        log.retain(|name, _| case.log.contains_key(name));
         let grown = after.into_iter().filter_map(|(name, value)| {
             let grown = value - before.get(&name).copied().unwrap_or(0);
             (grown > 0).then_some((name, grown))
@@ -96,7 +112,7 @@ impl Envoy {
         if upstreams.got.len() > 1 {
             return Err(format!("the upstream got {} requests", upstreams.got.len()));
         }
-        Ok(Observation { upstream: upstreams.got.pop(), client, reset, counters: grown.collect() })
+        Ok(Observation { upstream: upstreams.got.pop(), client, reset, counters: grown.collect(), log })
     }
 
     fn exchange(&self, port: u16, case: &Case) -> io::Result<(Message, bool)> {
@@ -107,7 +123,8 @@ impl Envoy {
         headers.extend(request.authority.as_ref().map(|host| ("host".to_owned(), host.bytes().to_vec())));
         headers.extend(expand(&request.headers));
         let body = request.body.as_ref().map(super::format::Text::bytes);
-        let bytes = wire::write(&first, &headers, body, &expand(&request.trailers));
+        let mut bytes = connection::proxy_line(case).unwrap_or_default();
+        bytes.extend(wire::write(&first, &headers, body, &expand(&request.trailers)));
         let mut sending = socket.try_clone()?;
         // an answer may come before the request has ended, and then nobody reads the rest
         let sender = std::thread::spawn(move || sending.write_all(&bytes));
@@ -155,7 +172,7 @@ impl Drop for Envoy {
 pub fn refusal(binary: &Path, modules: &Modules, filter: &FilterUse) -> Result<Option<Vec<String>>, String> {
     let folder = folder().map_err(|error| error.to_string())?;
     let file = folder.join("bootstrap.json");
-    let listener = listener_of(std::slice::from_ref(filter), &[], 0, modules, "refused");
+    let listener = listener_of(std::slice::from_ref(filter), &[], 0, modules, "refused", [None, None]);
     let bootstrap = json!({"static_resources": {"listeners": [listener]}});
     std::fs::write(&file, bootstrap.to_string()).map_err(|error| error.to_string())?;
     let mut command = Command::new(binary);
@@ -252,32 +269,40 @@ fn cluster(name: &str, port: u16) -> Value {
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(port)}}]}]}})
 }
 
-fn listener(scenario: &Scenario, port: u16, modules: &Modules) -> Value {
+fn listener(scenario: &Scenario, port: u16, modules: &Modules, log: Option<&AccessLog>) -> Value {
     let mut routes = vec![json!({
         "match": {"prefix": "/", "headers": [{"name": "x-sluice-cluster", "present_match": true}]},
         "route": {"cluster_header": "x-sluice-cluster"}})];
     if let Some(fallback) = &scenario.file.fallback {
         routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": fallback}}));
     }
-    listener_of(&scenario.file.filters, &routes, port, modules, &port.to_string())
+    let (access_log, around) = (log.map(AccessLog::config), connection::listener_filters(&scenario.file.cases));
+    listener_of(&scenario.file.filters, &routes, port, modules, &port.to_string(), [access_log, around])
 }
 
-fn listener_of(filters: &[FilterUse], routes: &[Value], port: u16, modules: &Modules, name: &str) -> Value {
+fn listener_of(
+    filters: &[FilterUse],
+    routes: &[Value],
+    port: u16,
+    modules: &Modules,
+    name: &str,
+    [access_log, around]: [Option<Value>; 2],
+) -> Value {
     let filters = filters.iter().enumerate().map(|(index, filter)| {
         let name = format!("{name}-{index}");
         let configuration = String::from_utf8_lossy(&configuration(&filter.config)).into_owned();
         json!({"name": name, "typed_config": {"@type": format!("{TYPES}.filters.http.wasm.v3.Wasm"), "config": {
-            "name": name, "failure_policy": "FAIL_RELOAD",
+            "name": name, "failure_policy": "FAIL_RELOAD", "allow_on_headers_stop_iteration": filter.hold,
             "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration},
             "vm_config": {"vm_id": name, "runtime": "envoy.wasm.runtime.v8",
                           "code": {"local": {"filename": modules.path(&filter.filter)}}}}}})
     });
     let router = json!({"name": "envoy.filters.http.router", "typed_config": {"@type": format!("{TYPES}.filters.http.router.v3.Router")}});
     json!({
-        "name": name, "address": socket(port),
+        "name": name, "address": socket(port), "listener_filters": around.into_iter().collect::<Vec<_>>(),
         "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": {
             "@type": format!("{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-            "stat_prefix": "scenario", "max_request_headers_kb": 1024,
+            "stat_prefix": "scenario", "access_log": access_log.into_iter().collect::<Vec<_>>(), "max_request_headers_kb": 1024,
             "common_http_protocol_options": {"max_headers_count": 2000},
             "http_protocol_options": {"enable_trailers": true},
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},

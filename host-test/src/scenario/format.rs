@@ -56,6 +56,9 @@ pub struct FilterUse {
     /// Its configuration.
     #[serde(default)]
     pub config: serde_json::Value,
+    /// The host lets it hold a request head while it sees the body (`allow_on_headers_stop_iteration`).
+    #[serde(default)]
+    pub hold: bool,
 }
 
 /// A configuration that must be refused.
@@ -94,6 +97,9 @@ pub struct Case {
     /// By how much counters have to grow.
     #[serde(default)]
     pub counters: std::collections::BTreeMap<String, u64>,
+    /// What fields for the access log have to hold; `-` if they must not be set.
+    #[serde(default)]
+    pub log: std::collections::BTreeMap<String, String>,
 }
 
 /// What the client sends.
@@ -112,6 +118,10 @@ pub struct Request {
     pub body: Option<Text>,
     /// Trailers, behind a body.
     pub trailers: Vec<Header>,
+    /// The address that the connection comes from.
+    pub source: Option<std::net::IpAddr>,
+    /// The port that it comes to.
+    pub port: Option<u16>,
 }
 
 impl Default for Request {
@@ -123,6 +133,8 @@ impl Default for Request {
             headers: Vec::new(),
             body: None,
             trailers: Vec::new(),
+            source: None,
+            port: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Scenarios: what the upstream, the client and the counters see of a chain of filters, written once and run three
 //! times: by the pure filters, by the `.wasm` files in this host, and by the `.wasm` files in a real Envoy.
 
+mod access_log;
 mod check;
+mod connection;
 mod envoy;
 mod format;
 mod native;

@@ -1,5 +1,6 @@
 //! The `core` runner: the pure filters, without any host.
 
+use super::connection;
 use super::format::{Case, File, FilterUse, expand};
 use super::observe::{Message, Observation};
 use super::wasm::{Route, request_head, response_head, route};
@@ -73,7 +74,9 @@ pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
     for filter in &file.filters {
         let native = configured(filter).ok_or("not a native filter")??;
         let stream = native.stream();
-        chain.push(Running { native, stream, env: FixedEnv::default(), request: Wanted::Nothing, response: None });
+        let (address, port) = connection::peer(case);
+        let env = FixedEnv::default().with_source_address(address).with_destination_port(port);
+        chain.push(Running { native, stream, env, request: Wanted::Nothing, response: None });
     }
     let mut seen = Observation::default();
     let (replying, response) = request(file, case, &mut chain, &mut seen);
@@ -88,6 +91,7 @@ pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
                 *seen.counters.entry(name.clone()).or_default() += grown;
             }
         }
+        seen.log.extend(running.env.log_fields().into_iter().filter(|(name, _)| case.log.contains_key(name)));
     }
     Ok(seen)
 }
@@ -139,7 +143,7 @@ fn heads(chain: &mut [Running], reached: &mut usize, head: &mut Head, ended: boo
         match flow {
             Flow::Reply(reply) => return Some(reply),
             Flow::Hold { .. } if ended => {
-                let mut none = Body::default();
+                let mut none = Body::none();
                 if let Flow::Reply(reply) = running.stream.on_held_request(head, &mut none, &running.env) {
                     return Some(reply);
                 }
@@ -174,11 +178,9 @@ impl Running {
         if let Flow::Reply(reply) = flow {
             return Some(reply);
         }
-        // a host lets no filter put a body where there is none, once the head is settled
-        if !held || !bytes.is_empty() {
-            *bytes = body.bytes().to_vec();
-        }
-        if held && !bytes.is_empty() && head.get("content-length").is_some() {
+        let empty = bytes.is_empty();
+        *bytes = body.bytes().to_vec();
+        if held && !empty && head.get("content-length").is_some() {
             // digits are always a header's value
             let _ = head.set("content-length", bytes.len().to_string().as_bytes());
         }

@@ -13,6 +13,15 @@ pub struct Observation {
     pub reset: bool,
     /// By how much counters grew; those that did not are left out.
     pub counters: BTreeMap<String, u64>,
+    /// The fields for the access log that the case looks at, as far as they are set.
+    pub log: BTreeMap<String, Vec<u8>>,
+}
+
+impl Observation {
+    /// A field for the access log as logs show it: `-` for one that is not set.
+    pub fn log_field(&self, name: &str) -> &[u8] {
+        self.log.get(name).map_or(b"-", Vec::as_slice)
+    }
 }
 
 /// A request or response on the wire. Pseudo headers stand among the headers.

@@ -221,7 +221,7 @@ impl Report {
         envoy: Option<&Path>,
         modules: &mut Modules,
     ) {
-        let filter = FilterUse { filter: refusal.filter.clone(), config: refusal.config.clone() };
+        let filter = FilterUse { filter: refusal.filter.clone(), config: refusal.config.clone(), hold: false };
         let logged = format!("configuration refused: {}", refusal.error);
         let lines = match (runner, envoy) {
             (Runner::Core, _) => {

@@ -1,9 +1,10 @@
 //! The `host` runner: the `.wasm` files in this crate's host. Also what the runners have in common: how a request
 //! looks, and where it goes.
 
+use super::connection;
 use super::format::{Case, File, FilterUse, expand};
 use super::observe::{Cost, Message, Observation};
-use crate::{Attributes, Clock, Effect, HeaderMap, Host, LocalReply, Metric, Module, PluginConfig, StreamId, Worker};
+use crate::{Clock, Effect, HeaderMap, Host, LocalReply, Metric, Module, PluginConfig, StreamId, Worker};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -151,6 +152,7 @@ fn plugin(modules: &mut Modules, filter: &FilterUse, index: usize) -> Result<Plu
     let mut plugin = PluginConfig::new(format!("{}-{index}", filter.filter), modules.load(&filter.filter)?);
     plugin.vm_id = plugin.name.clone();
     plugin.configuration = configuration(&filter.config);
+    plugin.allow_on_headers_stop_iteration = filter.hold;
     Ok(plugin)
 }
 
@@ -160,12 +162,12 @@ pub fn run(modules: &mut Modules, file: &File, case: &Case, plan: &Plan) -> Resu
     let plugins = file.filters.iter().enumerate().map(|(index, filter)| plugin(modules, filter, index));
     let plugins: Vec<PluginConfig> = plugins.collect::<Result<_, _>>()?;
     let mut worker = Worker::start(Arc::clone(&host), &plugins).map_err(|error| error.to_string())?;
-    let id = worker.open(Attributes::default());
+    let id = worker.open(connection::attributes(case));
     let mut exchange = Exchange { file, case, plan, worker, id, upstream: Side::default(), client: Side::default() };
     exchange.request();
     exchange.response();
     let meter = exchange.worker.meter(id).unwrap_or_default();
-    exchange.worker.close(id);
+    let closed = exchange.worker.close(id);
     if let Some(trap) = exchange.worker.take_traps().first() {
         return Err(trap.to_string());
     }
@@ -179,7 +181,11 @@ pub fn run(modules: &mut Modules, file: &File, case: &Case, plan: &Plan) -> Resu
     let calls = meter.host_calls().into_iter().map(|(name, count)| (name.to_owned(), count));
     let cost = Cost { host_calls: calls.collect(), fuel: meter.fuel };
     let counters = counters.collect();
-    Ok((exchange.observation(counters), cost))
+    let mut observation = exchange.observation(counters);
+    let field =
+        |name: &String| Some((name.clone(), closed.filter_state.get(format!("wasm.{name}").as_bytes())?.clone()));
+    observation.log = case.log.keys().filter_map(field).collect();
+    Ok((observation, cost))
 }
 
 /// What left the chain on one side.
@@ -299,7 +305,7 @@ impl Exchange<'_> {
             })
             .flatten();
         let reset = self.client.reset || !self.client.ended;
-        Observation { upstream, client: self.client.message, reset, counters }
+        Observation { upstream, client: self.client.message, reset, counters, log: BTreeMap::new() }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Upper-cases request and response bodies: the smallest filter that changes bodies in both directions. It shows that
-//! the shell keeps the framing true, whatever the body does.
+//! the shell keeps the framing true, whatever the body does; and, on demand, that a head can wait for its body.
 
 use filter_kit::{Body, ConfigError, CounterId, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config};
 use serde::Deserialize;
@@ -17,6 +17,12 @@ pub struct Config {
     /// A request body that holds this text is answered with 403.
     #[serde(default)]
     pub refuse: String,
+    /// Request heads wait for their bodies and tell of them: `x-body-length`, and the log field `body_length`.
+    #[serde(default)]
+    pub hold: bool,
+    /// Request heads tell of their connection: `x-source-address`, `x-destination-port`.
+    #[serde(default)]
+    pub tell_connection: bool,
 }
 
 /// A configured body-upper.
@@ -43,6 +49,10 @@ impl Filter for BodyUpper {
         &self.metrics
     }
 
+    fn holds(&self) -> bool {
+        self.config.hold
+    }
+
     fn stream(&self) -> BodyUpperStream {
         BodyUpperStream { filter: self.clone() }
     }
@@ -55,6 +65,12 @@ pub struct BodyUpperStream {
 }
 
 impl BodyUpperStream {
+    fn refused(&self, body: &Body) -> Option<Flow> {
+        let refuse = self.filter.config.refuse.as_bytes();
+        let found = !refuse.is_empty() && body.bytes().windows(refuse.len()).any(|part| part == refuse);
+        found.then(|| Flow::Reply(Reply::status(403, "body_upper_refused").text("refused")))
+    }
+
     fn buffer(&self) -> Flow {
         Flow::Buffer { limit: self.filter.config.max_body_bytes }
     }
@@ -68,14 +84,44 @@ impl BodyUpperStream {
 }
 
 impl Stream for BodyUpperStream {
-    fn on_request_head(&mut self, _head: &mut Head, _env: &dyn Env) -> Flow {
-        self.buffer()
+    fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        if self.filter.config.tell_connection {
+            let address = env.source_address().map_or_else(String::new, |address| address.to_string());
+            let port = env.destination_port().map_or_else(String::new, |port| port.to_string());
+            let told = head
+                .set("x-source-address", address.as_bytes())
+                .and_then(|()| head.set("x-destination-port", port.as_bytes()));
+            if told.is_err() {
+                return Flow::Reply(Reply::status(500, "body_upper_untold"));
+            }
+        }
+        if !self.filter.config.hold {
+            return self.buffer();
+        }
+        match head.set("x-held", b"yes") {
+            Ok(()) => Flow::Hold { limit: self.filter.config.max_body_bytes },
+            Err(_) => Flow::Reply(Reply::status(500, "body_upper_untold")),
+        }
+    }
+
+    fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        if let Some(reply) = self.refused(body) {
+            return reply;
+        }
+        let length = body.bytes().len().to_string();
+        env.set_log_field("body_length", length.as_bytes());
+        // the edit made before the body came is there, and can be taken back
+        if head.get("x-held") != Some(b"yes") || head.set("x-body-length", length.as_bytes()).is_err() {
+            return Flow::Reply(Reply::status(500, "body_upper_untold"));
+        }
+        head.remove("x-held");
+        self.upper(body, env);
+        Flow::Continue
     }
 
     fn on_request_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
-        let refuse = self.filter.config.refuse.as_bytes();
-        if !refuse.is_empty() && body.bytes().windows(refuse.len()).any(|part| part == refuse) {
-            return Flow::Reply(Reply::status(403, "body_upper_refused").text("refused"));
+        if let Some(reply) = self.refused(body) {
+            return reply;
         }
         self.upper(body, env);
         Flow::Continue
