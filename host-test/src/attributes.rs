@@ -3,6 +3,7 @@
 use crate::headers::HeaderMap;
 use crate::value::Value;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 
 /// Picks a route for request headers. Called anew after every change of a request header that a filter makes.
@@ -54,6 +55,25 @@ pub struct Attributes {
     pub route: Option<RouteResolver>,
     /// How many bytes a stream may hold back in one direction.
     pub buffer_limit: usize,
+    /// The chain stands behind the route decision (Envoy's upstream HTTP filters): no filter of it sees a reply that
+    /// one of them makes, and they have no log phase.
+    pub behind_routing: bool,
+}
+
+/// `source.address` as Envoy has it while `use_remote_address` is false: the last entry of `x-forwarded-for` if that is
+/// an IP address, with port 0, else the address of the connection.
+pub fn source_address(headers: &HeaderMap, connection: &str) -> String {
+    let lists = headers.get_all(b"x-forwarded-for").filter(|list| !list.is_empty());
+    let last = lists.last().and_then(|list| list.rsplit(|byte| *byte == b',').next());
+    let text = last.and_then(|entry| std::str::from_utf8(entry.trim_ascii()).ok()).unwrap_or_default();
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return SocketAddr::new(address, 0).to_string();
+    }
+    // with a zone, as in fe80::1%2
+    match format!("[{text}]:0").parse::<SocketAddrV6>() {
+        Ok(address) => address.to_string(),
+        Err(_) => connection.to_owned(),
+    }
 }
 
 impl Default for Attributes {
@@ -72,6 +92,7 @@ impl Default for Attributes {
             dynamic_metadata: BTreeMap::new(),
             route: None,
             buffer_limit: 1024 * 1024,
+            behind_routing: false,
         }
     }
 }
@@ -84,5 +105,39 @@ impl std::fmt::Debug for Attributes {
             .field("protocol", &self.protocol)
             .field("connection_id", &self.connection_id)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_the_last_forwarded_address_if_it_is_one() {
+        const CONNECTION: &str = "127.0.0.1:4";
+        for (values, expected) in [
+            (&["1.2.3.4"][..], "1.2.3.4:0"),
+            (&["1.2.3.4, 5.6.7.8"], "5.6.7.8:0"),
+            (&["1.2.3.4,5.6.7.8 "], "5.6.7.8:0"),
+            (&["junk, 1.2.3.4"], "1.2.3.4:0"),
+            (&["1.2.3.4", "9.9.9.9"], "9.9.9.9:0"),
+            (&["9.9.9.9", ""], "9.9.9.9:0"),
+            (&["2001:DB8::1"], "[2001:db8::1]:0"),
+            (&["::ffff:1.2.3.4"], "[::ffff:1.2.3.4]:0"),
+            (&["fe80::1%1"], "[fe80::1%1]:0"),
+            (&[""], CONNECTION),
+            (&["1.2.3.4,"], CONNECTION),
+            (&["1.2.3.4, junk"], CONNECTION),
+            (&["[2001:db8::1]"], CONNECTION),
+            (&["[2001:db8::1]:99"], CONNECTION),
+            (&["1.2.3.4:80"], CONNECTION),
+            (&["1.2.3"], CONNECTION),
+            (&["001.2.3.4"], CONNECTION),
+            (&["1.2.3.4 5"], CONNECTION),
+        ] {
+            let headers: HeaderMap = values.iter().map(|value| ("x-forwarded-for", *value)).collect();
+            assert_eq!(source_address(&headers, CONNECTION), expected, "{values:?}");
+        }
+        assert_eq!(source_address(&HeaderMap::new(), CONNECTION), CONNECTION);
     }
 }

@@ -14,7 +14,8 @@ impl Chain<'_> {
         let headers = self.with_half(direction, |half| half.headers.clone()).unwrap_or_default();
         match direction {
             Direction::Request => {
-                if let Some(why) = unsendable(&headers) {
+                let behind_routing = self.stream.data.borrow().attributes.behind_routing;
+                if let Some(why) = unsendable(&headers, behind_routing) {
                     self.stream.sides.of_mut(Direction::Request).aborted = true;
                     self.send_reply(LocalReply {
                         status: 503,
@@ -107,6 +108,11 @@ impl Chain<'_> {
         }
         // No filter sees a reply that replaces the upstream's response.
         let (headers, body) = self.make_response(&reply);
+        self.emit_reply(headers, body);
+    }
+
+    /// A whole response leaves the chain past its filters.
+    fn emit_reply(&mut self, headers: HeaderMap, body: Vec<u8>) {
         let end = body.is_empty();
         self.with_half(Direction::Response, |half| half.headers = Some(headers.clone()));
         self.stream.response_started = true;
@@ -123,6 +129,10 @@ impl Chain<'_> {
         self.stream.replied = true;
         let (headers, body) = self.make_response(&reply);
         self.stream.data.borrow_mut().details = Some(reply.details);
+        if self.stream.data.borrow().attributes.behind_routing {
+            // Envoy hands it to the chain before the router, which runs its own response callbacks
+            return self.emit_reply(headers, body);
+        }
         let end = body.is_empty();
         self.with_half(Direction::Response, |half| half.headers = Some(headers));
         self.stream.sides.of_mut(Direction::Response).ended = end;
@@ -135,44 +145,51 @@ impl Chain<'_> {
     }
 
     fn make_response(&mut self, reply: &LocalReply) -> (HeaderMap, Vec<u8>) {
-        let mut headers = HeaderMap::new();
-        headers.add(":status", reply.status.to_string());
-        for (name, value) in &reply.headers {
-            if !name.eq_ignore_ascii_case(b":status") && !name.eq_ignore_ascii_case(b"content-length") {
-                headers.append(crate::headers::Role::Response, name, value);
-            }
-        }
-        let mut body = reply.body.clone();
-        if self.stream.is_grpc {
-            headers.replace(":status", "200");
-            headers.replace("content-type", "application/grpc");
-            if headers.get(b"grpc-status").is_none() {
-                headers.add("grpc-status", reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status)).to_string());
-            }
-            if !body.is_empty() && !self.stream.is_head {
-                headers.replace("grpc-message", percent_encoded(&body));
-            }
-            body.clear();
-        } else if body.is_empty() {
-            headers.remove(b"content-type");
-        } else {
-            headers.replace("content-length", body.len().to_string());
-            if headers.get(b"content-type").is_none() {
-                headers.add("content-type", "text/plain");
-            }
-            if self.stream.is_head {
-                body.clear();
-            }
-        }
         self.stream.data.borrow_mut().response_code = Some(reply.status);
-        (headers, body)
+        response(reply, self.stream.is_grpc, self.stream.is_head)
     }
 }
 
+/// The message that a local reply becomes.
+pub(crate) fn response(reply: &LocalReply, to_grpc: bool, to_head: bool) -> (HeaderMap, Vec<u8>) {
+    let mut headers = HeaderMap::new();
+    headers.add(":status", reply.status.to_string());
+    for (name, value) in &reply.headers {
+        if !name.eq_ignore_ascii_case(b":status") && !name.eq_ignore_ascii_case(b"content-length") {
+            headers.append(crate::headers::Role::Response, name, value);
+        }
+    }
+    let mut body = reply.body.clone();
+    if to_grpc {
+        headers.replace(":status", "200");
+        headers.replace("content-type", "application/grpc");
+        if headers.get(b"grpc-status").is_none() {
+            headers.add("grpc-status", reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status)).to_string());
+        }
+        if !body.is_empty() && !to_head {
+            headers.replace("grpc-message", percent_encoded(&body));
+        }
+        body.clear();
+    } else if body.is_empty() {
+        headers.remove(b"content-type");
+    } else {
+        headers.replace("content-length", body.len().to_string());
+        if headers.get(b"content-type").is_none() {
+            headers.add("content-type", "text/plain");
+        }
+        if to_head {
+            body.clear();
+        }
+    }
+    (headers, body)
+}
+
 /// Why the codec would refuse these request headers.
-fn unsendable(headers: &HeaderMap) -> Option<String> {
-    // Without a path there is no route either, and the router's 404 comes first.
-    headers.get(b":path")?;
+fn unsendable(headers: &HeaderMap, behind_routing: bool) -> Option<String> {
+    if headers.get(b":path").is_none() {
+        // Before the router there is no route without a path, and its 404 comes first.
+        return behind_routing.then(|| "missing required header: :path".to_owned());
+    }
     if headers.get(b":method").is_none() {
         return Some("missing required header: :method".to_owned());
     }
@@ -212,13 +229,14 @@ mod tests {
     fn headers_that_the_codec_refuses_are_found() {
         let base = [(":method", "GET"), (":path", "/"), ("x", "a b")];
         let mut headers: HeaderMap = base.into_iter().collect();
-        assert_eq!(unsendable(&headers), None);
+        assert_eq!(unsendable(&headers, false), None);
         headers.replace("x", "a\rb");
-        assert_eq!(unsendable(&headers).as_deref(), Some("invalid header value for: x"));
+        assert_eq!(unsendable(&headers, false).as_deref(), Some("invalid header value for: x"));
         headers.remove(b":method");
-        assert_eq!(unsendable(&headers).as_deref(), Some("missing required header: :method"));
+        assert_eq!(unsendable(&headers, false).as_deref(), Some("missing required header: :method"));
         headers.remove(b":path");
-        assert_eq!(unsendable(&headers), None);
+        assert_eq!(unsendable(&headers, false), None);
+        assert_eq!(unsendable(&headers, true).as_deref(), Some("missing required header: :path"));
     }
 
     #[test]

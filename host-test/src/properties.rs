@@ -52,6 +52,8 @@ pub(crate) fn get(vm_id: &str, context: &Context, path: &[u8], clock: &Clock) ->
         b"destination" => peer(&data.attributes.destination_address, member),
         b"connection" => connection(&data.attributes, member),
         b"xds" => xds(&mut data, member),
+        // nothing is tried twice here
+        b"upstream" if *member == b"request_attempt_count" => data.attributes.behind_routing.then_some(Value::Uint(1)),
         b"metadata" => (*member == b"filter_metadata").then(|| Value::Map(data.attributes.dynamic_metadata.clone())),
         b"filter_state" => data.filter_state.get(*member).cloned().map(Value::Bytes),
         _ => None,

@@ -199,7 +199,8 @@ impl Worker {
     /// Ends a stream, complete or not: all filters log, then each one is done and deleted.
     pub fn close(&mut self, id: StreamId) -> Closed {
         let Some(mut stream) = self.streams.remove(&id.0) else { return Closed::default() };
-        for filter in &mut stream.filters {
+        let has_log = !stream.data.borrow().attributes.behind_routing;
+        for filter in stream.filters.iter_mut().filter(|_| has_log) {
             filter.create();
             filter.view(|view| *view = crate::context::View { log: true, ..Default::default() });
             let context = filter.context;
@@ -422,7 +423,8 @@ fn due_roots(vm: &SharedVm, now: u64) -> Vec<u32> {
     roots
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether replies to this request have gRPC's form.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(rest) = headers.get(b"content-type").and_then(|value| value.strip_prefix(b"application/grpc")) else {
         return false;
     };

@@ -131,4 +131,36 @@ fn mistakes_in_a_scenario_name_their_place() {
         let error = Scenario::read(&file).unwrap_err().to_string();
         assert!(error.ends_with(&format!(".yaml:{expected}")), "{error}");
     }
+    for (line, expected) in [
+        ("routes: [{cluster: b}]", "2:11: routes[0].cluster: expected one of the clusters, found \"b\""),
+        ("routes: [{prefix: /}]", "2:10: routes[0]: expected either \"cluster\" or \"cluster_header\""),
+        (
+            "routes: [{cluster: upstream, cluster_header: x}]",
+            "2:10: routes[0]: expected either \"cluster\" or \"cluster_header\"",
+        ),
+        (
+            "routes: [{prefix: /, path: /, cluster: upstream}]",
+            "2:22: routes[0].path: expected either \"prefix\" or \"path\", found both",
+        ),
+        (
+            "routes: [{header: {name: a}, cluster: upstream}]",
+            "2:11: routes[0].header: expected either \"exact\" or \"present\"",
+        ),
+        (
+            "{fallback: upstream, routes: [{cluster: upstream}]}",
+            "2:2: fallback: expected either \"routes\" or \"fallback\", found both",
+        ),
+        (
+            "filters: [{filter: a, position: upsteam}]",
+            "2:23: filters[0].position: unknown value \"upsteam\"; did you mean \"upstream\"?",
+        ),
+    ] {
+        let text = match line.strip_prefix('{') {
+            Some(fields) => format!("{{name: a,\n {fields}\n"),
+            None => format!("name: a\n{line}\n"),
+        };
+        std::fs::write(&file, text).unwrap();
+        let error = Scenario::read(&file).unwrap_err().to_string();
+        assert!(error.ends_with(&format!(".yaml:{expected}")), "{error}");
+    }
 }

@@ -12,6 +12,7 @@ mod exchange;
 mod generation;
 mod head;
 mod log;
+mod mirror;
 mod normalize;
 mod pipe;
 mod report;
@@ -34,6 +35,7 @@ use tokio::task::LocalSet;
 
 pub use bootstrap::{Bootstrap, InvalidBootstrap};
 pub use log::{Level, Log};
+pub(crate) use mirror::shadow_host;
 
 use generation::{Generation, Modules};
 use supervisor::{Ask, Shared, Supervisor};

@@ -267,7 +267,7 @@ impl Thread {
                 }
             };
             let attributes = Attributes {
-                source_address: peer.client.to_string(),
+                source_address: crate::source_address(&headers, &peer.client.to_string()),
                 destination_address: peer.local.to_string(),
                 protocol: "HTTP/1.1".to_owned(),
                 connection_id: peer.id,

@@ -1,6 +1,6 @@
 //! Comparing what was seen with what was expected.
 
-use super::format::{Case, Header, Text, expand};
+use super::format::{Case, Header, Text, Upstream, expand};
 use super::observe::{Message, Observation};
 use std::fmt;
 
@@ -24,31 +24,8 @@ impl fmt::Display for Difference {
 /// All differences.
 pub fn compare(case: &Case, seen: &Observation) -> Vec<Difference> {
     let mut found = Found::default();
-    if let Some(expected) = &case.upstream {
-        let cluster = seen.upstream.as_ref().map_or("none", |(cluster, _)| cluster);
-        if let Some(expected) = &expected.cluster {
-            found.compare("upstream.cluster", expected.as_bytes(), Some(cluster.as_bytes()));
-        }
-        let none = Message::default();
-        let message = seen.upstream.as_ref().map_or(&none, |(_, message)| message);
-        let pseudo = [
-            ("method", ":method", expected.method.as_ref().map(String::as_bytes)),
-            ("path", ":path", expected.path.as_ref().map(Text::bytes)),
-            ("authority", ":authority", expected.authority.as_ref().map(Text::bytes)),
-        ];
-        for (field, name, expected) in pseudo {
-            if let Some(expected) = expected {
-                found.compare(&format!("upstream.{field}"), expected, message.value(name));
-            }
-        }
-        found.message("upstream", message, &expected.headers, &expected.absent, &expected.trailers);
-        if let Some(body) = &expected.body {
-            found.compare("upstream.body", body.bytes(), Some(&message.body));
-        }
-    }
-    if let Some((_, message)) = &seen.upstream {
-        found.framing("upstream", message);
-    }
+    found.received("upstream", case.upstream.as_ref(), seen.upstream.as_ref());
+    found.received("mirror", case.mirror.as_ref(), seen.mirror.as_ref());
     let client = &case.client;
     if let Some(status) = client.status {
         found.compare("client.status", status.to_string().as_bytes(), seen.client.value(":status"));
@@ -87,6 +64,13 @@ pub fn common(case: &Case, seen: &Observation) -> Vec<(String, String)> {
         }
         field("upstream.body", Some(&message.body));
     }
+    if let Some((cluster, message)) = &seen.mirror {
+        field("mirror.cluster", Some(cluster.as_bytes()));
+        for name in [":method", ":path", ":authority"] {
+            field(&format!("mirror {name}"), message.value(name));
+        }
+        field("mirror.body", Some(&message.body));
+    }
     field("client.status", seen.client.value(":status"));
     field("client.body", Some(&seen.client.body));
     for name in case.counters.keys() {
@@ -109,6 +93,34 @@ impl Found {
         if seen != Some(expected) {
             let (expected, seen) = (shown(Some(expected)), shown(seen));
             self.0.push(Difference { at: at.to_owned(), expected, seen });
+        }
+    }
+
+    /// What a cluster got.
+    fn received(&mut self, at: &str, expected: Option<&Upstream>, seen: Option<&(String, Message)>) {
+        if let Some((_, message)) = seen {
+            self.framing(at, message);
+        }
+        let Some(expected) = expected else { return };
+        if let Some(expected) = &expected.cluster {
+            let cluster = seen.map_or("none", |(cluster, _)| cluster);
+            self.compare(&format!("{at}.cluster"), expected.as_bytes(), Some(cluster.as_bytes()));
+        }
+        let none = Message::default();
+        let message = seen.map_or(&none, |(_, message)| message);
+        let pseudo = [
+            ("method", ":method", expected.method.as_ref().map(String::as_bytes)),
+            ("path", ":path", expected.path.as_ref().map(Text::bytes)),
+            ("authority", ":authority", expected.authority.as_ref().map(Text::bytes)),
+        ];
+        for (field, name, expected) in pseudo {
+            if let Some(expected) = expected {
+                self.compare(&format!("{at}.{field}"), expected, message.value(name));
+            }
+        }
+        self.message(at, message, &expected.headers, &expected.absent, &expected.trailers);
+        if let Some(body) = &expected.body {
+            self.compare(&format!("{at}.body"), body.bytes(), Some(&message.body));
         }
     }
 

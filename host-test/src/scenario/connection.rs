@@ -1,7 +1,7 @@
 //! What a case says of its connection, in the terms of each runner.
 
-use super::format::Case;
-use crate::Attributes;
+use super::format::{Case, expand};
+use crate::{Attributes, HeaderMap, source_address};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -19,9 +19,8 @@ fn ends(case: &Case) -> (SocketAddr, SocketAddr) {
 /// As the host runner knows it.
 pub fn attributes(case: &Case) -> Attributes {
     let (source, destination) = ends(case);
-    let source = forwarded(case).map_or(source, |address| SocketAddr::new(address, 0));
     Attributes {
-        source_address: source.to_string(),
+        source_address: client(case, source),
         destination_address: destination.to_string(),
         ..Attributes::default()
     }
@@ -30,14 +29,13 @@ pub fn attributes(case: &Case) -> Attributes {
 /// The client's address and the port, as the core runner knows them.
 pub fn peer(case: &Case) -> (IpAddr, u16) {
     let (source, destination) = ends(case);
-    (forwarded(case).unwrap_or(source.ip()).to_canonical(), destination.port())
+    let client = client(case, source).parse::<SocketAddr>().unwrap_or(source);
+    (client.ip().to_canonical(), destination.port())
 }
 
-/// The last address in `x-forwarded-for`, which Envoy takes for the client's while `use_remote_address` is not set.
-fn forwarded(case: &Case) -> Option<IpAddr> {
-    let mut lists = case.request.headers.iter().rev().filter(|header| header.name == "x-forwarded-for");
-    let last = lists.next()?.value.bytes().rsplit(|byte| *byte == b',').next()?;
-    std::str::from_utf8(last.trim_ascii()).ok()?.parse().ok()
+fn client(case: &Case, source: SocketAddr) -> String {
+    let headers: HeaderMap = expand(&case.request.headers).into_iter().collect();
+    source_address(&headers, &source.to_string())
 }
 
 /// The line that tells Envoy of another connection than the real one: version 1 of the PROXY protocol. Nothing if the

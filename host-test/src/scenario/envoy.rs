@@ -1,10 +1,14 @@
-//! The `envoy` runner: the `.wasm` files in a real Envoy, one process for all files of a run.
+//! The `envoy` runner: the `.wasm` files in a real Envoy. One process serves all files of a run; only those with upstream
+//! filters, which belong to the clusters, have one each.
 
 use super::access_log::AccessLog;
+use super::bootstrap::{cluster, listener, refused, socket};
 use super::connection;
-use super::format::{Case, FilterUse, Scenario, expand};
+use super::format::{Case, FilterUse, Position, Scenario, expand};
 use super::observe::{Message, Observation};
-use super::wasm::{Modules, configuration};
+use super::routing;
+use super::upstreams::Upstreams;
+use super::wasm::Modules;
 use super::wire::{self, Kind, Reader};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,39 +16,65 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The Envoys of a run.
+pub struct Envoys {
+    running: Vec<Envoy>,
+    /// For each scenario, its Envoy and its listener there.
+    places: Vec<(usize, usize)>,
+}
+
+impl Envoys {
+    /// Starts as many as these scenarios need.
+    pub fn start(binary: &Path, modules: &Modules, scenarios: &[Scenario]) -> Result<Self, String> {
+        let mut groups: Vec<Vec<&Scenario>> = vec![Vec::new()];
+        let mut places = Vec::new();
+        for scenario in scenarios {
+            let alone = scenario.file.filters_at(Position::Upstream).next().is_some();
+            if alone {
+                places.push((groups.len(), 0));
+                groups.push(vec![scenario]);
+            } else if let Some(common) = groups.first_mut() {
+                places.push((0, common.len()));
+                common.push(scenario);
+            }
+        }
+        let running = groups.iter().map(|group| Envoy::start(binary, modules, group)).collect::<Result<_, _>>()?;
+        Ok(Self { running, places })
+    }
+
+    /// Runs one case of the scenario with this number.
+    pub fn run(&self, number: usize, scenario: &Scenario, case: &Case) -> Result<Observation, String> {
+        let place = self.places.get(number).and_then(|(envoy, listener)| Some((self.running.get(*envoy)?, *listener)));
+        let (envoy, listener) = place.ok_or("no such scenario")?;
+        envoy.run(listener, scenario, case)
+    }
+}
+
 /// A running Envoy with a listener for each scenario.
-pub struct Envoy {
+struct Envoy {
     process: Child,
     listeners: Vec<u16>,
     /// For each listener, if the cases look at it.
     logs: Vec<Option<AccessLog>>,
     admin: u16,
-    upstreams: Arc<Mutex<Upstreams>>,
+    upstreams: Upstreams,
     folder: PathBuf,
-}
-
-/// What the upstream servers answer, and what they got.
-#[derive(Default)]
-struct Upstreams {
-    answer: Vec<u8>,
-    got: Vec<(String, Message)>,
 }
 
 /// Longest wait for anything.
 const BOUND: Duration = Duration::from_secs(20);
-const TYPES: &str = "type.googleapis.com/envoy.extensions";
+/// Longest wait for a copy of a request, which Envoy sends beside it.
+const MIRROR_BOUND: Duration = Duration::from_secs(5);
 
 impl Envoy {
-    /// Starts Envoy for these scenarios.
-    pub fn start(binary: &Path, modules: &Modules, scenarios: &[Scenario]) -> Result<Self, String> {
-        let upstreams = Arc::new(Mutex::new(Upstreams::default()));
+    fn start(binary: &Path, modules: &Modules, scenarios: &[&Scenario]) -> Result<Self, String> {
+        let upstreams = Upstreams::default();
         let clusters: BTreeSet<&String> = scenarios.iter().flat_map(|scenario| &scenario.file.clusters).collect();
         let mut served = Vec::new();
         for cluster in clusters {
-            served.push((cluster.clone(), serve(cluster, &upstreams).map_err(|error| error.to_string())?));
+            served.push((cluster.clone(), upstreams.serve(cluster).map_err(|error| error.to_string())?));
         }
         let mut ports = free_ports(scenarios.len() + 1).map_err(|error| error.to_string())?;
         let admin = ports.pop().unwrap_or_default();
@@ -54,7 +84,9 @@ impl Envoy {
         let listeners = scenarios.iter().zip(&ports).zip(&logs);
         let listeners: Vec<Value> =
             listeners.map(|((scenario, port), log)| listener(scenario, *port, modules, log.as_ref())).collect();
-        let clusters: Vec<Value> = served.iter().map(|(name, port)| cluster(name, *port)).collect();
+        let behind: Vec<&FilterUse> =
+            scenarios.iter().flat_map(|scenario| scenario.file.filters_at(Position::Upstream)).collect();
+        let clusters: Vec<Value> = served.iter().map(|(name, port)| cluster(name, *port, &behind, modules)).collect();
         let bootstrap = json!({
             "admin": {"address": socket(admin)},
             "static_resources": {"listeners": listeners, "clusters": clusters}});
@@ -62,12 +94,8 @@ impl Envoy {
         std::fs::write(&file, bootstrap.to_string()).map_err(|error| error.to_string())?;
         let mut command = Command::new(binary);
         command.arg("-c").arg(&file).args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "warn", "--log-path"]);
-        let command = command
-            .arg(&log)
-            .args(["--file-flush-interval-msec", "20"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg(&log).args(["--file-flush-interval-msec", "20"]);
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?;
         let mut envoy = Self { process, listeners: ports, logs, admin, upstreams, folder };
         envoy.wait(&log)?;
@@ -89,18 +117,14 @@ impl Envoy {
         Err("Envoy is not ready".to_owned())
     }
 
-    /// Runs one case of the scenario with this number.
-    pub fn run(&self, scenario: usize, case: &Case) -> Result<Observation, String> {
-        let port = self.listeners.get(scenario).copied().unwrap_or_default();
-        {
-            let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
-            upstreams.got.clear();
-            upstreams.answer = answer(case);
-        }
+    fn run(&self, listener: usize, scenario: &Scenario, case: &Case) -> Result<Observation, String> {
+        let port = self.listeners.get(listener).copied().unwrap_or_default();
+        self.upstreams.expect(case);
         let before = self.counters(case)?;
-        let access_log = self.logs.get(scenario).and_then(Option::as_ref);
+        let access_log = self.logs.get(listener).and_then(Option::as_ref);
         let logged = access_log.map_or(0, AccessLog::lines);
         let (client, reset) = self.exchange(port, case).map_err(|error| format!("the client: {error}"))?;
+        let mirror = self.mirror(scenario, case);
         let after = self.counters(case)?;
         let mut log = access_log.map_or_else(|| Ok(BTreeMap::new()), |log| log.fields(logged, BOUND))?;
         log.retain(|name, _| case.log.contains_key(name));
@@ -108,11 +132,26 @@ impl Envoy {
             let grown = value - before.get(&name).copied().unwrap_or(0);
             (grown > 0).then_some((name, grown))
         });
-        let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
-        if upstreams.got.len() > 1 {
-            return Err(format!("the upstream got {} requests", upstreams.got.len()));
+        let mut got = self.upstreams.take();
+        if got.len() > 1 {
+            return Err(format!("the upstream got {} requests", got.len()));
         }
-        Ok(Observation { upstream: upstreams.got.pop(), client, reset, counters: grown.collect(), log })
+        Ok(Observation { upstream: got.pop(), mirror, client, reset, counters: grown.collect(), log })
+    }
+
+    /// The copy of the request, if it or the case lets one be expected.
+    fn mirror(&self, scenario: &Scenario, case: &Case) -> Option<(String, Message)> {
+        let named = |(_, message): &(String, Message)| routing::mirror_cluster(&scenario.file, message).is_some();
+        let wanted = case.mirror.as_ref().and_then(|mirror| mirror.cluster.as_deref());
+        let expected = wanted.is_some_and(|cluster| cluster != "none") || self.upstreams.any(named);
+        let begin = Instant::now();
+        while expected && begin.elapsed() < MIRROR_BOUND {
+            if let Some(copy) = self.upstreams.take_copy() {
+                return Some(copy);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.upstreams.take_copy()
     }
 
     fn exchange(&self, port: u16, case: &Case) -> io::Result<(Message, bool)> {
@@ -172,8 +211,7 @@ impl Drop for Envoy {
 pub fn refusal(binary: &Path, modules: &Modules, filter: &FilterUse) -> Result<Option<Vec<String>>, String> {
     let folder = folder().map_err(|error| error.to_string())?;
     let file = folder.join("bootstrap.json");
-    let listener = listener_of(std::slice::from_ref(filter), &[], 0, modules, "refused", [None, None]);
-    let bootstrap = json!({"static_resources": {"listeners": [listener]}});
+    let bootstrap = refused(filter, modules);
     std::fs::write(&file, bootstrap.to_string()).map_err(|error| error.to_string())?;
     let mut command = Command::new(binary);
     command.args(["--mode", "validate", "-l", "error", "-c"]).arg(&file).stdin(Stdio::null());
@@ -207,104 +245,4 @@ fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     let sockets: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
     sockets.iter().map(|socket| Ok(socket.local_addr()?.port())).collect()
-}
-
-/// The bytes of the upstream's answer.
-fn answer(case: &Case) -> Vec<u8> {
-    let response = &case.response;
-    let first = format!("HTTP/1.1 {} -", response.status);
-    let bytes = wire::write(
-        first.as_bytes(),
-        &expand(&response.headers),
-        Some(response.body.bytes()),
-        &expand(&response.trailers),
-    );
-    if case.request.method == "HEAD" {
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
-        return bytes.get(..end).unwrap_or_default().to_vec();
-    }
-    bytes
-}
-
-/// An upstream server; its threads end with the process.
-fn serve(cluster: &str, upstreams: &Arc<Mutex<Upstreams>>) -> io::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = listener.local_addr()?.port();
-    let (cluster, upstreams) = (cluster.to_owned(), Arc::clone(upstreams));
-    std::thread::spawn(move || {
-        for socket in listener.incoming().flatten() {
-            let (cluster, upstreams) = (cluster.clone(), Arc::clone(&upstreams));
-            std::thread::spawn(move || {
-                let Ok(mut sending) = socket.try_clone() else { return };
-                let mut reader = Reader::new(socket);
-                while let Ok(Some(received)) = reader.message(Kind::Request) {
-                    if !received.complete {
-                        return;
-                    }
-                    let answer = {
-                        let mut upstreams = upstreams.lock().unwrap_or_else(PoisonError::into_inner);
-                        upstreams.got.push((cluster.clone(), received.message));
-                        upstreams.answer.clone()
-                    };
-                    if sending.write_all(&answer).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    Ok(port)
-}
-
-fn socket(port: u16) -> Value {
-    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
-}
-
-fn cluster(name: &str, port: u16) -> Value {
-    json!({
-        "name": name, "type": "STATIC", "connect_timeout": "2s",
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": format!("{TYPES}.upstreams.http.v3.HttpProtocolOptions"),
-            "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}}}},
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(port)}}]}]}})
-}
-
-fn listener(scenario: &Scenario, port: u16, modules: &Modules, log: Option<&AccessLog>) -> Value {
-    let mut routes = vec![json!({
-        "match": {"prefix": "/", "headers": [{"name": "x-sluice-cluster", "present_match": true}]},
-        "route": {"cluster_header": "x-sluice-cluster"}})];
-    if let Some(fallback) = &scenario.file.fallback {
-        routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": fallback}}));
-    }
-    let (access_log, around) = (log.map(AccessLog::config), connection::listener_filters(&scenario.file.cases));
-    listener_of(&scenario.file.filters, &routes, port, modules, &port.to_string(), [access_log, around])
-}
-
-fn listener_of(
-    filters: &[FilterUse],
-    routes: &[Value],
-    port: u16,
-    modules: &Modules,
-    name: &str,
-    [access_log, around]: [Option<Value>; 2],
-) -> Value {
-    let filters = filters.iter().enumerate().map(|(index, filter)| {
-        let name = format!("{name}-{index}");
-        let configuration = String::from_utf8_lossy(&configuration(&filter.config)).into_owned();
-        json!({"name": name, "typed_config": {"@type": format!("{TYPES}.filters.http.wasm.v3.Wasm"), "config": {
-            "name": name, "failure_policy": "FAIL_RELOAD", "allow_on_headers_stop_iteration": filter.hold,
-            "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration},
-            "vm_config": {"vm_id": name, "runtime": "envoy.wasm.runtime.v8",
-                          "code": {"local": {"filename": modules.path(&filter.filter)}}}}}})
-    });
-    let router = json!({"name": "envoy.filters.http.router", "typed_config": {"@type": format!("{TYPES}.filters.http.router.v3.Router")}});
-    json!({
-        "name": name, "address": socket(port), "listener_filters": around.into_iter().collect::<Vec<_>>(),
-        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": {
-            "@type": format!("{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-            "stat_prefix": "scenario", "access_log": access_log.into_iter().collect::<Vec<_>>(), "max_request_headers_kb": 1024,
-            "common_http_protocol_options": {"max_headers_count": 2000},
-            "http_protocol_options": {"enable_trailers": true},
-            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
-            "http_filters": filters.chain([router]).collect::<Vec<_>>()}}]}]})
 }

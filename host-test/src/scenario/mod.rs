@@ -2,13 +2,18 @@
 //! times: by the pure filters, by the `.wasm` files in this host, and by the `.wasm` files in a real Envoy.
 
 mod access_log;
+mod bootstrap;
 mod check;
 mod connection;
 mod envoy;
+mod exchange;
 mod format;
 mod native;
 mod observe;
+mod routing;
 mod run;
+mod text;
+mod upstreams;
 mod wasm;
 mod wire;
 

@@ -1,9 +1,11 @@
 //! The `core` runner: the pure filters, without any host.
 
 use super::connection;
-use super::format::{Case, File, FilterUse, expand};
+use super::format::{Case, File, FilterUse, Position, expand};
 use super::observe::{Message, Observation};
-use super::wasm::{Route, request_head, response_head, route};
+use super::routing::{Destination, destination, mirror};
+use super::wasm::{request_head, response_head};
+use crate::{HeaderMap, LocalReply, outlet, worker};
 use body_upper::BodyUpper;
 use filter_kit::{Body, CounterId, Filter, FixedEnv, Flow, Head, Reply, Stream};
 use header_router::HeaderRouter;
@@ -68,23 +70,74 @@ enum Wanted {
     Held(usize),
 }
 
+/// A message that may have filters behind it.
+type Passed = Result<(Head, Vec<u8>), (usize, Reply)>;
+
 /// Runs one case.
 pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
-    let mut chain = Vec::new();
-    for filter in &file.filters {
-        let native = configured(filter).ok_or("not a native filter")??;
-        let stream = native.stream();
-        let (address, port) = connection::peer(case);
-        let env = FixedEnv::default().with_source_address(address).with_destination_port(port);
-        chain.push(Running { native, stream, env, request: Wanted::Nothing, response: None });
-    }
+    let start = |position| -> Result<Vec<Running>, String> {
+        let mut chain = Vec::new();
+        for filter in file.filters_at(position) {
+            let native = configured(filter).ok_or("not a native filter")??;
+            let stream = native.stream();
+            let (address, port) = connection::peer(case);
+            let env = FixedEnv::default().with_source_address(address).with_destination_port(port);
+            chain.push(Running { native, stream, env, request: Wanted::Nothing, response: None });
+        }
+        Ok(chain)
+    };
+    let (mut downstream, mut upstream) = (start(Position::Downstream)?, start(Position::Upstream)?);
     let mut seen = Observation::default();
-    let (replying, response) = request(file, case, &mut chain, &mut seen);
-    seen.client = response;
-    // from the filter that replied, or the last one, back to the first
-    let outward = chain.iter_mut().take(replying).rev();
-    respond(outward, case.request.method == "HEAD", &mut seen);
-    for running in &chain {
+    let head = Head::from_fields(request_head(case));
+    let body = case.request.body.as_ref().map(|body| body.bytes().to_vec()).unwrap_or_default();
+    let trailers = expand(&case.request.trailers);
+    // how many filters of each chain the response has to pass, from the outside
+    let mut outward = (downstream.len(), 0);
+    match inward(&mut downstream, head, body, trailers.is_empty()) {
+        Err((replying, reply)) => {
+            outward.0 = replying;
+            seen.client = replied(case, &reply);
+        }
+        Ok((head, body)) => {
+            let message = |head: &Head, body| Message {
+                headers: fields(head),
+                body,
+                trailers: trailers.clone(),
+                ..Message::default()
+            };
+            let routed = message(&head, body.clone());
+            match destination(file, &routed.headers) {
+                Destination::Answer(status) => seen.client = replied(case, &Reply::status(status, "route")),
+                Destination::Cluster(cluster) => {
+                    if let Some((cluster, copy)) = mirror(file, &routed) {
+                        let mut chain = start(Position::Upstream)?;
+                        let head = Head::from_fields(copy.headers.iter().map(|(name, value)| (name, value)));
+                        let passed = inward(&mut chain, head, copy.body, trailers.is_empty());
+                        seen.mirror = passed.ok().map(|(head, body)| (cluster, message(&head, body)));
+                        count(&chain, case, &mut seen);
+                    }
+                    match inward(&mut upstream, head, body, trailers.is_empty()) {
+                        // no filter behind the routing sees it
+                        Err((_, reply)) => seen.client = replied(case, &reply),
+                        Ok((head, body)) => {
+                            seen.upstream = Some((cluster, message(&head, body)));
+                            seen.client = answered(case);
+                            outward.1 = upstream.len();
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let behind = upstream.iter_mut().take(outward.1).rev();
+    respond(behind.chain(downstream.iter_mut().take(outward.0).rev()), case.request.method == "HEAD", &mut seen);
+    count(&downstream, case, &mut seen);
+    count(&upstream, case, &mut seen);
+    Ok(seen)
+}
+
+fn count(chain: &[Running], case: &Case, seen: &mut Observation) {
+    for running in chain {
         for (id, name) in (0u32..).zip(running.native.names()) {
             let grown = running.env.counted(CounterId(id));
             if grown > 0 {
@@ -93,46 +146,25 @@ pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
         }
         seen.log.extend(running.env.log_fields().into_iter().filter(|(name, _)| case.log.contains_key(name)));
     }
-    Ok(seen)
 }
 
-/// The way in: how many filters the response has to pass, and the response.
-fn request(file: &File, case: &Case, chain: &mut [Running], seen: &mut Observation) -> (usize, Message) {
-    let all = chain.len();
-    let mut head = Head::from_fields(request_head(case));
-    let mut bytes = case.request.body.as_ref().map(|body| body.bytes().to_vec()).unwrap_or_default();
+/// The way in through a chain; a reply comes with the number of filters that it has to pass.
+fn inward(chain: &mut [Running], mut head: Head, mut bytes: Vec<u8>, no_trailers: bool) -> Passed {
     // a message of no bytes ends with its head
-    let ended = case.request.trailers.is_empty() && bytes.is_empty();
+    let ended = no_trailers && bytes.is_empty();
     let mut reached = 0;
-    while reached < all {
+    while reached < chain.len() {
         let from = reached;
         if let Some(reply) = heads(chain, &mut reached, &mut head, ended) {
-            return (reached, replied(&reply));
+            return Err((reached, reply));
         }
         for (index, running) in chain.iter_mut().enumerate().take(reached).skip(from) {
-            let reply = running.body(&mut head, &mut bytes);
-            if let Some(reply) = reply {
-                return (index + 1, replied(&reply));
+            if let Some(reply) = running.body(&mut head, &mut bytes) {
+                return Err((index + 1, reply));
             }
         }
     }
-    let fields = |head: &Head| -> Vec<(String, Vec<u8>)> {
-        head.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
-    };
-    match route(file, head.get("x-sluice-cluster")) {
-        Route::Cluster(cluster) => {
-            let trailers = expand(&case.request.trailers);
-            seen.upstream = Some((cluster, Message { headers: fields(&head), body: bytes, trailers, framing: None }));
-            let response = &case.response;
-            let body = if case.request.method == "HEAD" { Vec::new() } else { response.body.bytes().to_vec() };
-            let (headers, trailers) = (response_head(case), expand(&response.trailers));
-            (all, Message { headers, body, trailers, framing: None })
-        }
-        Route::Answer(status) => {
-            let headers = vec![(":status".to_owned(), status.to_string().into_bytes())];
-            (all, Message { headers, ..Message::default() })
-        }
-    }
+    Ok((head, bytes))
 }
 
 /// Shows the head to further filters, up to one that replies or waits for the body.
@@ -188,10 +220,30 @@ impl Running {
     }
 }
 
-fn replied(reply: &Reply) -> Message {
-    let mut headers = vec![(":status".to_owned(), reply.status.to_string().into_bytes())];
-    headers.extend(reply.headers.iter().map(|(name, value)| (name.clone().into_owned(), value.clone())));
-    Message { headers, body: reply.body.clone(), ..Message::default() }
+fn fields(head: &Head) -> Vec<(String, Vec<u8>)> {
+    head.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
+}
+
+/// The upstream's response.
+fn answered(case: &Case) -> Message {
+    let response = &case.response;
+    let body = if case.request.method == "HEAD" { Vec::new() } else { response.body.bytes().to_vec() };
+    Message { headers: response_head(case), body, trailers: expand(&response.trailers), framing: None }
+}
+
+/// A reply in the form that a host gives it.
+fn replied(case: &Case, reply: &Reply) -> Message {
+    let request: HeaderMap = request_head(case).into_iter().collect();
+    let local = LocalReply {
+        status: reply.status.into(),
+        body: reply.body.clone(),
+        headers: reply.headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.clone())).collect(),
+        grpc_status: reply.grpc_status.and_then(|status| u32::try_from(status).ok()),
+        details: String::new(),
+    };
+    let (headers, body) = outlet::response(&local, worker::is_grpc(&request), case.request.method == "HEAD");
+    let headers = headers.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+    Message { headers: headers.collect(), body, ..Message::default() }
 }
 
 /// The way out.
@@ -217,8 +269,7 @@ fn respond<'a>(outward: impl Iterator<Item = &'a mut Running>, is_head: bool, se
             seen.reset = true;
         }
     }
-    let fields = head.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
-    seen.client.headers = fields.collect();
+    seen.client.headers = fields(&head);
     if !seen.reset {
         seen.client.body = body.bytes().to_vec();
     }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub struct Observation {
     /// What an upstream got, and which; nothing if the request got to none.
     pub upstream: Option<(String, Message)>,
+    /// What another one got as a copy.
+    pub mirror: Option<(String, Message)>,
     /// What the client got.
     pub client: Message,
     /// The response was cut off.

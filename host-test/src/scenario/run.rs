@@ -1,8 +1,8 @@
 //! Running files, and telling what came of them.
 
 use super::check::{Difference, common, compare};
-use super::envoy::{self, Envoy};
-use super::format::{Case, FilterUse, Refusal, Scenario};
+use super::envoy::{self, Envoys};
+use super::format::{Case, FilterUse, Position, Refusal, Scenario};
 use super::native;
 use super::observe::{Cost, Observation, Seen};
 use super::wasm::{self, Modules};
@@ -83,7 +83,7 @@ impl Runners {
             check_needs(scenario)?;
         }
         let envoy = match (&self.envoy, self.runners.contains(&Runner::Envoy)) {
-            (Some(binary), true) => Some((binary, Envoy::start(binary, &modules, scenarios)?)),
+            (Some(binary), true) => Some((binary, Envoys::start(binary, &modules, scenarios)?)),
             _ => None,
         };
         for (index, scenario) in scenarios.iter().enumerate() {
@@ -94,7 +94,7 @@ impl Runners {
                         (Some(why), _, _) => Seen::Skipped(why),
                         (_, Runner::Core, _) => ran(native::run(&scenario.file, case)),
                         (_, Runner::Host, _) => host(&mut modules, scenario, case),
-                        (_, Runner::Envoy, Some((_, envoy))) => ran(envoy.run(index, case)),
+                        (_, Runner::Envoy, Some((_, envoy))) => ran(envoy.run(index, scenario, case)),
                         (_, Runner::Envoy, None) => Seen::Skipped("no Envoy; set ENVOY to its path".to_owned()),
                     };
                     report.case(scenario, number, case, *runner, &outcome);
@@ -221,7 +221,12 @@ impl Report {
         envoy: Option<&Path>,
         modules: &mut Modules,
     ) {
-        let filter = FilterUse { filter: refusal.filter.clone(), config: refusal.config.clone(), hold: false };
+        let filter = FilterUse {
+            filter: refusal.filter.clone(),
+            config: refusal.config.clone(),
+            hold: false,
+            position: Position::Downstream,
+        };
         let logged = format!("configuration refused: {}", refusal.error);
         let lines = match (runner, envoy) {
             (Runner::Core, _) => {

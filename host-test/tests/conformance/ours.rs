@@ -4,6 +4,7 @@ use crate::support::{headers, plugin, probe};
 use crate::table::{Case, shown, shown_headers};
 use host_test::{
     Answer, Attributes, Clock, Effect, HeaderMap, Host, LocalReply, LogLevel, RouteInfo, StreamId, Worker,
+    source_address,
 };
 use std::rc::Rc;
 use std::sync::Arc;
@@ -70,11 +71,13 @@ impl Exchange {
             })
         };
         let buffer_limit = if case.listener == "small" { 1024 } else { 1024 * 1024 };
+        let defaults = Attributes::default();
         let id = worker.open(Attributes {
+            source_address: source_address(&request(case), &defaults.source_address),
             route: Some(Rc::new(route)),
             buffer_limit,
             listener_direction: 0,
-            ..Attributes::default()
+            ..defaults
         });
         let has_body = case.body.is_some();
         let effects = worker.request_headers(id, request(case), !has_body);

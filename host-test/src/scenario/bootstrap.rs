@@ -1,0 +1,74 @@
+//! What Envoy is configured with in the `envoy` runner.
+
+use super::access_log::AccessLog;
+use super::connection;
+use super::format::{FilterUse, Position, Scenario};
+use super::routing::envoy_routes;
+use super::wasm::{Modules, configuration};
+use serde_json::{Value, json};
+
+const TYPES: &str = "type.googleapis.com/envoy.extensions";
+
+/// An address on this machine.
+pub fn socket(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+/// A cluster with one server, and filters behind the route decision.
+pub fn cluster(name: &str, port: u16, filters: &[&FilterUse], modules: &Modules) -> Value {
+    let codec = json!({"name": "envoy.filters.http.upstream_codec",
+                       "typed_config": {"@type": format!("{TYPES}.filters.http.upstream_codec.v3.UpstreamCodec")}});
+    let behind: Vec<Value> = wasm(filters, modules, &format!("behind-{name}")).chain([codec]).collect();
+    let options = json!({
+        "@type": format!("{TYPES}.upstreams.http.v3.HttpProtocolOptions"),
+        "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}}, "http_filters": behind});
+    json!({
+        "name": name, "type": "STATIC", "connect_timeout": "2s",
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(port)}}]}]}})
+}
+
+/// The listener of a scenario.
+pub fn listener(scenario: &Scenario, port: u16, modules: &Modules, log: Option<&AccessLog>) -> Value {
+    let filters: Vec<&FilterUse> = scenario.file.filters_at(Position::Downstream).collect();
+    let (access_log, around) = (log.map(AccessLog::config), connection::listener_filters(&scenario.file.cases));
+    let routes = envoy_routes(&scenario.file);
+    listener_of(&filters, &routes, port, modules, &port.to_string(), [access_log, around])
+}
+
+/// A bootstrap that must be refused because of this filter.
+pub fn refused(filter: &FilterUse, modules: &Modules) -> Value {
+    json!({"static_resources": {"listeners": [listener_of(&[filter], &[], 0, modules, "refused", [None, None])]}})
+}
+
+fn wasm<'a>(filters: &'a [&FilterUse], modules: &'a Modules, name: &'a str) -> impl Iterator<Item = Value> + 'a {
+    filters.iter().enumerate().map(move |(index, filter)| {
+        let name = format!("{name}-{index}");
+        let configuration = String::from_utf8_lossy(&configuration(&filter.config)).into_owned();
+        json!({"name": name, "typed_config": {"@type": format!("{TYPES}.filters.http.wasm.v3.Wasm"), "config": {
+            "name": name, "failure_policy": "FAIL_RELOAD", "allow_on_headers_stop_iteration": filter.hold,
+            "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration},
+            "vm_config": {"vm_id": name, "runtime": "envoy.wasm.runtime.v8",
+                          "code": {"local": {"filename": modules.path(&filter.filter)}}}}}})
+    })
+}
+
+fn listener_of(
+    filters: &[&FilterUse],
+    routes: &[Value],
+    port: u16,
+    modules: &Modules,
+    name: &str,
+    [access_log, around]: [Option<Value>; 2],
+) -> Value {
+    let router = json!({"name": "envoy.filters.http.router", "typed_config": {"@type": format!("{TYPES}.filters.http.router.v3.Router")}});
+    json!({
+        "name": name, "address": socket(port), "listener_filters": around.into_iter().collect::<Vec<_>>(),
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": {
+            "@type": format!("{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+            "stat_prefix": "scenario", "access_log": access_log.into_iter().collect::<Vec<_>>(), "max_request_headers_kb": 1024,
+            "common_http_protocol_options": {"max_headers_count": 2000},
+            "http_protocol_options": {"enable_trailers": true},
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+            "http_filters": wasm(filters, modules, name).chain([router]).collect::<Vec<_>>()}}]}]})
+}
