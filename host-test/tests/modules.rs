@@ -46,7 +46,7 @@ fn shape(module: &str) -> Shape {
 }
 
 /// The largest that a filter may get; raise it knowingly. Error texts and function names are worth their bytes.
-const BUDGET: usize = 450_000;
+const BUDGET: usize = 850_000;
 
 #[test]
 fn shipped_modules_import_only_what_every_host_has() {
@@ -65,16 +65,15 @@ fn shipped_modules_import_only_what_every_host_has() {
 
 #[test]
 fn shipped_modules_export_only_the_callbacks_they_use() {
-    let expected = [
-        "_initialize",
-        "proxy_abi_version_0_2_1",
-        "proxy_on_configure",
-        "proxy_on_context_create",
-        "proxy_on_delete",
-        "proxy_on_memory_allocate",
-        "proxy_on_request_headers",
-    ];
-    for module in ["header-router.wasm", "prefix-rewrite.wasm", "suite.wasm"] {
+    let head = ["_initialize", "proxy_abi_version_0_2_1", "proxy_on_configure", "proxy_on_context_create"];
+    let held = ["proxy_on_delete", "proxy_on_memory_allocate", "proxy_on_request_body", "proxy_on_request_headers"];
+    let held = [&held[..], &["proxy_on_request_trailers"]].concat();
+    for (module, response) in [
+        ("header-router.wasm", &["proxy_on_response_headers"][..]),
+        ("prefix-rewrite.wasm", &[]),
+        ("suite.wasm", &["proxy_on_response_headers"]),
+    ] {
+        let expected = [&head[..], &held, response, &["proxy_on_tick"]].concat();
         let exports = shape(module).exports;
         assert_eq!(exports.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{module}");
     }

@@ -1,278 +1,236 @@
-//! The decision.
+//! The decision: from a request to what becomes of it. Nothing is changed here.
 
-use crate::config::{Config, DefaultConfig, RuleConfig};
-use crate::target::{Targets, checked_cluster};
-use crate::{CLUSTER_HEADER, ROUTE_HEADER};
-use filter_kit::matching::{Request, RequestMatch};
-use filter_kit::rewrite::Rewrite;
-use filter_kit::{ConfigError, CounterId, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config, rule};
-use std::rc::Rc;
+use crate::router::{Default, Router, Rules, Service};
+use crate::rule::{Action, Rule};
+use crate::target::{To, WHOLE};
+use filter_kit::header_edits::RenderedEdits;
+use filter_kit::matching::Request;
+use filter_kit::pattern::Captures;
+use filter_kit::rewrite::Rewritten;
+use filter_kit::table::{Entry, Found};
+use filter_kit::template::{Encoding, Values};
+use filter_kit::{CounterId, Env, Reply};
 
-/// A configured header-router.
-#[derive(Debug, Clone)]
-pub struct HeaderRouter {
-    table: Rc<Table>,
-}
-
+/// What becomes of a request.
 #[derive(Debug)]
-struct Table {
-    /// In the order in which they are tried.
-    rules: Vec<Rule>,
-    default: Default,
-    default_count: CounterId,
-    internal_errors: CounterId,
-    metrics: MetricTable,
+pub(crate) enum Decision<'t> {
+    /// That is up to the body, which is not there yet.
+    NeedsBody,
+    /// No rule takes it.
+    Default(&'t Default),
+    /// A rule takes it, and it cannot go on.
+    Answer { steps: Steps<'t>, reply: Reply, count: Option<CounterId>, tags: Tags, dropped: u64 },
+    /// A rule takes it, and it goes to a cluster.
+    Route { steps: Steps<'t>, route: Route<'t>, count: Option<CounterId>, tags: Tags, dropped: u64 },
+    /// A rule takes it, and its path or host cannot be rewritten.
+    Refused { steps: Steps<'t> },
 }
 
+/// The rules that took a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Steps<'t> {
+    pub(crate) first: Step<'t>,
+    /// The service that the first rule picked, and its rule, if it had one.
+    pub(crate) second: Option<(&'t Service, Option<Step<'t>>)>,
+}
+
+/// A rule, and the entry of the table that took the request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step<'t> {
+    pub(crate) rule: &'t Rule,
+    pub(crate) entry: &'t Entry,
+}
+
+/// Log fields and their values.
+pub(crate) type Tags = Vec<(String, Vec<u8>)>;
+
+/// How a request goes on.
 #[derive(Debug)]
-struct Rule {
-    name: String,
-    matched: RequestMatch,
-    targets: Targets,
-    /// One for each target.
-    counts: Vec<CounterId>,
-    rewrite: Rewrite,
+pub(crate) struct Route<'t> {
+    pub(crate) cluster: &'t str,
+    pub(crate) rewritten: Rewritten,
+    pub(crate) request_headers: Vec<RenderedEdits>,
+    pub(crate) response_headers: Vec<RenderedEdits>,
+    pub(crate) mirror: Option<&'t str>,
 }
 
-#[derive(Debug)]
-enum Default {
-    Continue,
-    Cluster(String),
-    Status(u16),
+impl<'t> Decision<'t> {
+    /// The rules that took the request, if any did.
+    pub(crate) fn steps(&self) -> Option<&Steps<'t>> {
+        match self {
+            Self::NeedsBody | Self::Default(_) => None,
+            Self::Answer { steps, .. } | Self::Route { steps, .. } | Self::Refused { steps } => Some(steps),
+        }
+    }
 }
 
-const METRIC_PREFIX: &str = "sluice_router";
+impl<'t> Steps<'t> {
+    /// The rule that decided.
+    pub(crate) fn rule(&self) -> &'t Rule {
+        self.second.and_then(|(_, step)| step).unwrap_or(self.first).rule
+    }
+}
 
-impl HeaderRouter {
-    /// Checks and compiles a configuration.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, with its path.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
-        let mut metrics = MetricTable::default();
-        let rules = rule::compile(config.rules, |rule| Rule::new(rule, &mut metrics))?;
-        let (default, target, outcome) = match config.default {
-            DefaultConfig::Continue => (Default::Continue, String::new(), "default"),
-            DefaultConfig::Target(target) => {
-                let cluster =
-                    checked_cluster(target.cluster).map_err(|error| error.within("default.target.cluster"))?;
-                (Default::Cluster(cluster.clone()), cluster, "default")
-            }
-            DefaultConfig::Status(status) if (400..=599).contains(&status) => {
-                (Default::Status(status), String::new(), "rejected")
-            }
-            DefaultConfig::Status(status) => {
-                let why = format!("expected a status from 400 to 599, found {status}");
-                return Err(ConfigError::new("default.status", why));
-            }
+impl Router {
+    /// Decides. The request's target is in the form that the options ask for.
+    pub(crate) fn decide(&self, request: &Request<'_>, env: &dyn Env) -> Decision<'_> {
+        let first = match self.rules.find(request) {
+            Ok(Some(step)) => step,
+            Ok(None) => return Decision::Default(&self.default),
+            Err(NeedsBody) => return Decision::NeedsBody,
         };
-        let default_count = count(&mut metrics, "", &target, outcome);
-        let internal_errors = metrics.counter(METRIC_PREFIX, &[("where", "rewrite")], "internal_errors_total");
-        metrics.check()?;
-        Ok(Self { table: Rc::new(Table { rules, default, default_count, internal_errors, metrics }) })
-    }
-}
-
-impl Rule {
-    fn new(config: RuleConfig, metrics: &mut MetricTable) -> Result<Self, ConfigError> {
-        let matched = RequestMatch::new(config.r#match).map_err(|error| error.within("match"))?;
-        let targets = Targets::new(config.targets).map_err(|error| error.within("targets"))?;
-        let rewrite = Rewrite::new(config.rewrite, &matched).map_err(|error| error.within("rewrite"))?;
-        let counts = targets.clusters.iter().map(|cluster| count(metrics, &config.name, cluster, "matched")).collect();
-        Ok(Self { name: config.name, matched, targets, counts, rewrite })
-    }
-}
-
-fn count(metrics: &mut MetricTable, rule: &str, target: &str, outcome: &str) -> CounterId {
-    let labels = [("rule", rule), ("target", target), ("outcome", outcome)];
-    metrics.counter(METRIC_PREFIX, &labels, "decisions_total")
-}
-
-impl Filter for HeaderRouter {
-    type Stream = HeaderRouterStream;
-
-    const NAME: &'static str = "header-router";
-
-    fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
-        Self::new(config::parse(json)?)
-    }
-
-    fn metrics(&self) -> &MetricTable {
-        &self.table.metrics
-    }
-
-    fn stream(&self) -> HeaderRouterStream {
-        HeaderRouterStream { table: Rc::clone(&self.table) }
-    }
-}
-
-/// One exchange.
-#[derive(Debug)]
-pub struct HeaderRouterStream {
-    table: Rc<Table>,
-}
-
-impl Stream for HeaderRouterStream {
-    fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
-        head.remove(ROUTE_HEADER);
-        head.remove(CLUSTER_HEADER);
-        let request = Request::new(head);
-        let chosen = self.table.rules.iter().find(|rule| rule.matched.matches(&request));
-        let Some(rule) = chosen else {
-            return self.table.default(head, env);
+        let Action::Service(number) = first.rule.action else {
+            return finish(Steps { first, second: None }, request, env, None);
         };
-        let target = rule.targets.choose(env);
-        if let Some(count) = rule.counts.get(target) {
-            env.count(*count, 1);
+        let Some(service) = self.services.get(number) else { return Decision::Default(&self.default) };
+        let captures = first.captures(request);
+        let values = first.values(request, captures.as_ref(), "");
+        let Some(rewritten) = first.rewritten_for(service, &values) else {
+            return Decision::Refused { steps: Steps { first, second: None } };
+        };
+        let target = rewritten.target.as_deref().unwrap_or(request.target);
+        let authority = rewritten.authority.as_deref().unwrap_or(request.authority);
+        let inner = request.rewritten(target, authority);
+        let second = match service.rules.find(&inner) {
+            Ok(second) => second,
+            Err(NeedsBody) => return Decision::NeedsBody,
+        };
+        let steps = Steps { first, second: Some((service, second)) };
+        if second.is_none() {
+            let reply = Reply::status(service.no_rule_status, "sluice_router_no_rule");
+            let count = first.rule.counts.first().copied();
+            return Decision::Answer { steps, reply, count, tags: Vec::new(), dropped: 0 };
         }
-        let cluster = rule.targets.clusters.get(target).map_or("", String::as_str);
-        let written = head
-            .set(ROUTE_HEADER, rule.name.as_bytes())
-            .and_then(|()| head.set(CLUSTER_HEADER, cluster.as_bytes()))
-            .and_then(|()| rule.rewrite.apply(head, &rule.matched));
-        match written {
-            Ok(_) => Flow::Continue,
-            // the client's path holds what must not be written again, and must not go on unrewritten either
-            Err(_) => {
-                env.count(self.table.internal_errors, 1);
-                Flow::Reply(Reply::status(400, "sluice_router_invalid_path"))
+        finish(steps, &inner, env, Some(Outer { request, values, rewritten: &rewritten }))
+    }
+}
+
+/// What the first of two rules makes of a request.
+#[derive(Clone, Copy)]
+struct Outer<'a> {
+    request: &'a Request<'a>,
+    values: Values<'a>,
+    rewritten: &'a Rewritten,
+}
+
+/// Carries out the rule that decides. `request` is what it saw.
+fn finish<'t>(steps: Steps<'t>, request: &Request<'_>, env: &dyn Env, outer: Option<Outer<'_>>) -> Decision<'t> {
+    let step = steps.second.and_then(|(_, step)| step).unwrap_or(steps.first);
+    let Step { rule, entry } = step;
+    let captures = step.captures(request);
+    let plain = step.values(request, captures.as_ref(), "");
+    let mut dropped = 0;
+    let mut tags = |values: &Values<'_>| {
+        let mut tags = Vec::new();
+        let of_first = outer.map(|outer| (steps.first.rule, outer.values));
+        for (rule, values) in of_first.into_iter().chain([(rule, *values)]) {
+            for (name, template) in &rule.tags {
+                let mut value = Vec::new();
+                match template.render(&values, Encoding::Raw, &mut value) {
+                    Ok(()) => tags.push((name.clone(), value)),
+                    Err(_) => dropped += 1,
+                }
             }
+        }
+        tags
+    };
+    let count = |number: usize| rule.counts.get(number).copied();
+    match &rule.action {
+        Action::Redirect(redirect) => match redirect.reply(&plain, &entry.matched) {
+            Ok(reply) => Decision::Answer { steps, reply, count: count(0), tags: tags(&plain), dropped },
+            Err(_) => Decision::Refused { steps },
+        },
+        Action::Answer(answer) => {
+            let (reply, lost) = answer.reply(&plain);
+            let tags = tags(&plain);
+            Decision::Answer { steps, reply, count: count(0), tags, dropped: dropped + lost }
+        }
+        // the rules of a service cannot pick another; the configuration has been checked
+        Action::Service(_) => Decision::Refused { steps },
+        Action::Targets(targets) => {
+            let number = targets.choose(request, || env.random());
+            let Some(target) = targets.targets.get(number) else { return Decision::Refused { steps } };
+            let values = step.values(request, captures.as_ref(), target.cluster());
+            let cluster = match &target.to {
+                To::Cluster(cluster) => cluster,
+                To::Status(status) => {
+                    let reply = Reply::status(*status, "sluice_router_no_backend");
+                    return Decision::Answer { steps, reply, count: count(number), tags: tags(&values), dropped };
+                }
+            };
+            let Ok(mut rewritten) = rule.rewrite.rewritten(&values, &entry.matched) else {
+                return Decision::Refused { steps };
+            };
+            let given = target.host.as_deref().or(rule.takes_host.then_some(cluster.as_bytes()));
+            if let Some(host) = given {
+                rewritten.authority = (request.authority != host).then(|| host.to_vec());
+            }
+            if let Some(outer) = &outer {
+                let net = |new: Option<Vec<u8>>, before: &Option<Vec<u8>>| new.or_else(|| before.clone());
+                rewritten.target = net(rewritten.target, &outer.rewritten.target);
+                rewritten.authority = net(rewritten.authority, &outer.rewritten.authority);
+                rewritten.target = rewritten.target.filter(|target| target != outer.request.target);
+                rewritten.authority = rewritten.authority.filter(|host| host != outer.request.authority);
+            }
+            let tags = tags(&values);
+            let (mut request_headers, mut response_headers) = (Vec::new(), Vec::new());
+            let of_first = outer.map(|outer| (steps.first.rule, outer.values));
+            for (rule, values) in of_first.into_iter().chain([(rule, values)]) {
+                for (edits, into) in
+                    [(&rule.request_headers, &mut request_headers), (&rule.response_headers, &mut response_headers)]
+                {
+                    if !edits.is_empty() {
+                        let rendered = edits.render(&values);
+                        dropped += rendered.dropped;
+                        into.push(rendered);
+                    }
+                }
+            }
+            let mirror = rule.mirror.as_ref().or(steps.first.rule.mirror.as_ref());
+            let drawn =
+                |share: u32| share >= WHOLE || (u128::from(env.random()) * u128::from(WHOLE)) >> 64 < u128::from(share);
+            let mirror = mirror.filter(|mirror| drawn(mirror.share)).map(|mirror| mirror.cluster.as_str());
+            let route = Route { cluster, rewritten, request_headers, response_headers, mirror };
+            Decision::Route { steps, route, count: count(number), tags, dropped }
         }
     }
 }
 
-impl Table {
-    fn default(&self, head: &mut Head, env: &dyn Env) -> Flow {
-        env.count(self.default_count, 1);
-        match &self.default {
-            Default::Continue => Flow::Continue,
-            Default::Cluster(cluster) => match head.set(CLUSTER_HEADER, cluster.as_bytes()) {
-                Ok(()) => Flow::Continue,
-                Err(_) => Flow::Reply(Reply::status(500, "sluice_router_invalid_cluster")),
-            },
-            Default::Status(status) => Flow::Reply(Reply::status(*status, "sluice_router_no_rule")),
+/// A decision is up to the body.
+struct NeedsBody;
+
+impl Rules {
+    fn find(&self, request: &Request<'_>) -> Result<Option<Step<'_>>, NeedsBody> {
+        match self.table.find(request) {
+            Found::NeedsBody => Err(NeedsBody),
+            Found::Nothing => Ok(None),
+            Found::Entry(entry) => Ok(self.rules.get(entry.rule).map(|rule| Step { rule, entry })),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use filter_kit::FixedEnv;
-
-    fn router(json: &str) -> HeaderRouter {
-        HeaderRouter::from_config(json.as_bytes()).unwrap()
+impl Step<'_> {
+    /// What the rule makes of a request that goes on to a service.
+    pub(crate) fn rewritten(&self, request: &Request<'_>, service: &Service) -> Rewritten {
+        let captures = self.captures(request);
+        self.rewritten_for(service, &self.values(request, captures.as_ref(), "")).unwrap_or_default()
     }
 
-    const PRODUCTS: &str = r#"{
-        "rules": [
-            {"name": "default", "match": {"path": {"prefix": "/products"}},
-             "targets": [{"cluster": "v1"}], "rewrite": {"prefix": "/"}},
-            {"name": "beta", "priority": 100,
-             "match": {"path": {"prefix": "/products"},
-                       "headers": [{"name": "X-User-Type", "match": {"exact": "beta-tester"}}]},
-             "targets": [{"cluster": "v2"}], "rewrite": {"prefix": "/"}}
-        ],
-        "default": {"status": 404}
-    }"#;
-
-    /// `rule cluster path`, or the status of the reply.
-    fn decide(router: &HeaderRouter, fields: &[(&str, &str)]) -> String {
-        let mut head = Head::from_fields(fields.iter().copied());
-        match router.stream().on_request_head(&mut head, &FixedEnv::default()) {
-            Flow::Reply(reply) => reply.status.to_string(),
-            _ => {
-                let text = |name| String::from_utf8_lossy(head.get(name).unwrap_or(b"-")).into_owned();
-                format!("{} {} {}", text(ROUTE_HEADER), text(CLUSTER_HEADER), text(":path"))
-            }
+    fn rewritten_for(&self, service: &Service, values: &Values<'_>) -> Option<Rewritten> {
+        let mut rewritten = self.rule.rewrite.rewritten(values, &self.entry.matched).ok()?;
+        if self.rule.takes_host {
+            rewritten.authority = (values.request.authority != service.host).then(|| service.host.clone());
         }
+        Some(rewritten)
     }
 
-    #[test]
-    fn the_lowest_priority_number_that_matches_decides() {
-        let router = router(PRODUCTS);
-        for (fields, expected) in [
-            (&[(":path", "/products/items?a=1")][..], "default v1 /items?a=1"),
-            (&[(":path", "/products/items"), ("x-user-type", "beta-tester")], "beta v2 /items"),
-            (&[(":path", "/products"), ("x-user-type", "a"), ("x-user-type", "beta-tester")], "beta v2 /"),
-            (&[(":path", "/productsx")], "404"),
-            (&[(":path", "*")], "404"),
-            (&[], "404"),
-        ] {
-            assert_eq!(decide(&router, fields), expected, "{fields:?}");
-        }
+    /// The groups of the pattern that took the path, if anything asks for them.
+    fn captures(&self, request: &Request<'_>) -> Option<Captures> {
+        if self.rule.uses_captures { self.entry.matched.path.as_ref()?.captures(request.path) } else { None }
     }
 
-    #[test]
-    fn what_a_client_says_about_the_decision_is_removed() {
-        let router = router(r#"{"rules": [], "default": "continue"}"#);
-        let forged = [(":path", "/"), (CLUSTER_HEADER, "admin"), (ROUTE_HEADER, "x"), (CLUSTER_HEADER, "y")];
-        assert_eq!(decide(&router, &forged), "- - /");
-    }
-
-    #[test]
-    fn the_default_can_be_a_target() {
-        let router = router(r#"{"rules": [], "default": {"target": {"cluster": "c"}}}"#);
-        assert_eq!(decide(&router, &[(":path", "/")]), "- c /");
-    }
-
-    #[test]
-    fn decisions_are_counted_by_rule_target_and_outcome() {
-        let router = router(PRODUCTS);
-        let env = FixedEnv::default();
-        for (path, user) in [("/products", "a"), ("/products", "beta-tester"), ("/", "a"), ("/products/x", "a")] {
-            let mut head = Head::from_fields([(":path", path), ("x-user-type", user)]);
-            router.stream().on_request_head(&mut head, &env);
-        }
-        let counted: Vec<_> = (0u32..)
-            .zip(router.metrics().names())
-            .map(|(id, name)| format!("{name} {}", env.counted(CounterId(id))))
-            .collect();
-        assert_eq!(
-            counted,
-            [
-                "sluice_router.rule.default.target.v1.outcome.matched.decisions_total 2",
-                "sluice_router.rule.beta.target.v2.outcome.matched.decisions_total 1",
-                "sluice_router.rule.-.target.-.outcome.rejected.decisions_total 1",
-                "sluice_router.where.rewrite.internal_errors_total 0",
-            ]
-        );
-    }
-
-    #[test]
-    fn mistakes_are_refused_with_their_place() {
-        for (json, expected) in [
-            (r#"{"rules": []}"#, r#"missing field "default""#),
-            (
-                r#"{"rules": [{"name": "a", "targets": [{"cluster": "c"}]}, {"name": "a", "targets": [{"cluster": "c"}]}],
-                "default": "continue"}"#,
-                r#"rules[1].name: expected a unique name, found "a" as in rules[0]"#,
-            ),
-            (
-                r#"{"rules": [{"name": "a", "targets": [{"cluster": "c", "weight": 0}]}], "default": "continue"}"#,
-                "rules[0].targets: expected a sum of weights above 0, found 0",
-            ),
-            (
-                r#"{"rules": [{"name": "a", "priority": 1001, "targets": [{"cluster": "c"}]}], "default": "continue"}"#,
-                "rules[0].priority: expected 0 to 1000, found 1001",
-            ),
-            (
-                r#"{"rules": [{"name": "a", "match": {"headers": [{"name": "x", "match": {"regex": "("}}]},
-                "targets": [{"cluster": "c"}]}], "default": "continue"}"#,
-                "rules[0].match.headers[0].match.regex: found open group without closing ')'",
-            ),
-            (
-                r#"{"rules": [{"name": "a", "match": {"path": {"prefix": "x"}}, "targets": [{"cluster": "c"}]}],
-                "default": "continue"}"#,
-                r#"rules[0].match.path.prefix: expected a path that starts with "/", without query or blanks, found "x""#,
-            ),
-            (
-                r#"{"rules": [], "default": {"status": 200}}"#,
-                "default.status: expected a status from 400 to 599, found 200",
-            ),
-            (r#"{"rules": [], "default": "contine"}"#, r#"default: unknown value "contine"; did you mean "continue"?"#),
-        ] {
-            assert_eq!(HeaderRouter::from_config(json.as_bytes()).unwrap_err().to_string(), expected, "{json}");
-        }
+    fn values<'a>(&'a self, request: &'a Request<'a>, captures: Option<&'a Captures>, target: &'a str) -> Values<'a> {
+        let captures = captures.map(|captures| (captures, request.path));
+        Values { request, captures, rule: &self.rule.name, target }
     }
 }

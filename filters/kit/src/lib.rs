@@ -10,11 +10,15 @@ pub mod env;
 pub mod filter;
 pub mod flow;
 pub mod head;
+pub mod header_edits;
 pub mod matching;
 pub mod metrics;
+pub mod pattern;
 pub mod protobuf_struct;
 pub mod rewrite;
 pub mod rule;
+pub mod table;
+pub mod template;
 
 pub use body::Body;
 pub use config::ConfigError;

@@ -1,12 +1,17 @@
 //! What rules of all filters have in common: a name and a priority.
 
 use crate::ConfigError;
+use crate::matching::{MatchingConfig, RequestMatch, RequestMatchConfig};
 use std::collections::HashMap;
 
 /// Largest priority number; a rule without one has it.
 pub const MAX_PRIORITY: u16 = 1000;
 /// Most rules of one filter.
 pub const MAX_RULES: usize = 10_000;
+/// Most alternatives of one rule.
+const MAX_ALTERNATIVES: usize = 64;
+/// Largest body that a filter may wait for.
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// The default of a `priority` field.
 pub fn lowest_priority() -> u16 {
@@ -21,15 +26,15 @@ pub trait Named {
     fn priority(&self) -> u16;
 }
 
-/// Compiles a list of rules: checks their number, names and priorities, and puts them into the order in which they are
-/// tried: lower priority number first, then as they stand in the file.
+/// Compiles a list of rules: checks their number, names and priorities. They stay in the order of the file;
+/// [`crate::table::Table`] puts them into theirs.
 ///
 /// # Errors
 /// The first mistake, with a path from `rules` on.
 pub fn compile<C: Named, R>(
     configs: Vec<C>,
     mut one: impl FnMut(C) -> Result<R, ConfigError>,
-) -> Result<Vec<R>, ConfigError> {
+) -> Result<Vec<(u16, R)>, ConfigError> {
     if configs.len() > MAX_RULES {
         return Err(ConfigError::new("rules", format!("expected at most {MAX_RULES} rules, found {}", configs.len())));
     }
@@ -45,18 +50,61 @@ pub fn compile<C: Named, R>(
         let priority = config.priority();
         rules.push((priority, one(config).map_err(|error| error.within(&at))?));
     }
-    rules.sort_by_key(|(priority, _)| *priority);
-    Ok(rules.into_iter().map(|(_, rule)| rule).collect())
+    Ok(rules)
 }
 
 fn check(name: &str, priority: u16) -> Result<(), ConfigError> {
+    check_name(name)?;
+    if priority > MAX_PRIORITY {
+        return Err(ConfigError::new("priority", format!("expected 0 to {MAX_PRIORITY}, found {priority}")));
+    }
+    Ok(())
+}
+
+/// Compiles the conditions of one rule: `match`, or the alternatives of `matches`.
+///
+/// # Errors
+/// With a path from the rule on.
+pub fn alternatives(
+    one: Option<RequestMatchConfig>,
+    several: Vec<RequestMatchConfig>,
+    options: &MatchingConfig,
+) -> Result<Vec<RequestMatch>, ConfigError> {
+    let compile = |config, at: &str| RequestMatch::new(config, options).map_err(|error| error.within(at));
+    if several.is_empty() {
+        return Ok(vec![compile(one.unwrap_or_default(), "match")?]);
+    }
+    if one.is_some() {
+        return Err(ConfigError::new("matches", "expected either \"match\" or \"matches\", found both"));
+    }
+    if several.len() > MAX_ALTERNATIVES {
+        let why = format!("expected at most {MAX_ALTERNATIVES} alternatives, found {}", several.len());
+        return Err(ConfigError::new("matches", why));
+    }
+    several.into_iter().enumerate().map(|(at, config)| compile(config, &format!("matches[{at}]"))).collect()
+}
+
+/// Checks a filter's `max_body_bytes`.
+///
+/// # Errors
+/// For 0, and for more than 16 MiB.
+pub fn check_body_limit(max_body_bytes: usize) -> Result<(), ConfigError> {
+    if (1..=MAX_BODY_BYTES).contains(&max_body_bytes) {
+        return Ok(());
+    }
+    let why = format!("expected 1 to {MAX_BODY_BYTES}, found {max_body_bytes}");
+    Err(ConfigError::new("max_body_bytes", why))
+}
+
+/// Whether something may be called this: 1 to 128 letters, digits and `-_.:/`.
+///
+/// # Errors
+/// With the path `name`.
+pub fn check_name(name: &str) -> Result<(), ConfigError> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b);
     if !(1..=128).contains(&name.len()) || !name.bytes().all(good) {
         let why = format!("expected 1 to 128 letters, digits and \"-_.:/\", found {name:?}");
         return Err(ConfigError::new("name", why));
-    }
-    if priority > MAX_PRIORITY {
-        return Err(ConfigError::new("priority", format!("expected 0 to {MAX_PRIORITY}, found {priority}")));
     }
     Ok(())
 }

@@ -1,26 +1,41 @@
 //! Rewrites path prefixes, whole paths and hosts; the query is never touched.
 //!
-//! For those who route in Envoy itself. Placed before Envoy's router it changes what Envoy's route table sees;
-//! `header-router` decides first and rewrites after.
+//! For those who route in Envoy itself. Placed before Envoy's router it changes what Envoy's route table sees; as an upstream
+//! HTTP filter of a cluster it rewrites behind the decision. `header-router` decides first and rewrites after.
 
-use filter_kit::matching::{Request, RequestMatch, RequestMatchConfig};
-use filter_kit::rewrite::{Rewrite, RewriteConfig};
+use filter_kit::matching::{MatchingConfig, Request, RequestMatch, RequestMatchConfig, World};
+use filter_kit::rewrite::{Rewrite, RewriteConfig, Rewritten, rewrite};
 use filter_kit::rule::{Named, lowest_priority};
-use filter_kit::{ConfigError, CounterId, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config, rule};
+use filter_kit::table::{Entry, Found, Order, Table};
+use filter_kit::{
+    Body, ConfigError, CounterId, Env, Filter, Flow, Head, InvalidHeader, MetricTable, Reply, Stream, config, rule,
+};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 /// Configuration of the prefix-rewrite.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct Config {
-    /// Up to 10,000 rules. The one with the lowest priority number that matches rewrites; among equals, the first. A
-    /// request that none takes goes on as it is.
+    /// How rules of one priority are ordered.
+    #[serde(default)]
+    pub order: Order,
+    /// How requests are looked at.
+    #[serde(default)]
+    pub matching: MatchingConfig,
+    /// Up to 10,000 rules. The first in the order that takes a request rewrites it. A request that none takes goes on as
+    /// it is.
     pub rules: Vec<RuleConfig>,
+    /// Largest body in bytes that is waited for where rules look at it; a longer one is answered with 413.
+    #[serde(default = "default_max_body_bytes")]
+    pub max_body_bytes: usize,
 }
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct RuleConfig {
     /// Unique name of up to 128 letters, digits and `-_.:/`; a metric label.
@@ -29,10 +44,16 @@ pub struct RuleConfig {
     #[serde(default = "lowest_priority")]
     pub priority: u16,
     /// Conditions; without any, the rule takes every request.
+    pub r#match: Option<RequestMatchConfig>,
+    /// In place of `match`: up to 64 alternatives of which one suffices. Each has its own place in the order.
     #[serde(default)]
-    pub r#match: RequestMatchConfig,
+    pub matches: Vec<RequestMatchConfig>,
     /// What becomes of path and host.
     pub rewrite: RewriteConfig,
+}
+
+fn default_max_body_bytes() -> usize {
+    64 * 1024
 }
 
 impl Named for RuleConfig {
@@ -48,20 +69,21 @@ impl Named for RuleConfig {
 /// A configured prefix-rewrite.
 #[derive(Debug, Clone)]
 pub struct PrefixRewrite {
-    table: Rc<Table>,
+    compiled: Rc<Compiled>,
 }
 
 #[derive(Debug)]
-struct Table {
-    /// In the order in which they are tried.
+struct Compiled {
+    table: Table,
     rules: Vec<Rule>,
+    max_body_bytes: usize,
     internal_errors: CounterId,
     metrics: MetricTable,
 }
 
 #[derive(Debug)]
 struct Rule {
-    matched: RequestMatch,
+    name: String,
     rewrite: Rewrite,
     paths: CounterId,
     hosts: CounterId,
@@ -76,22 +98,37 @@ impl PrefixRewrite {
     /// The first thing that is wrong, with its path.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let mut metrics = MetricTable::default();
-        let rules = rule::compile(config.rules, |rule| Rule::new(rule, &mut metrics))?;
-        let internal_errors = metrics.counter(METRIC_PREFIX, &[("where", "rewrite")], "internal_errors_total");
+        let Config { order, matching, rules, max_body_bytes } = config;
+        rule::check_body_limit(max_body_bytes)?;
+        let compiled = rule::compile(rules, |rule| Rule::new(rule, &matching, &mut metrics))?;
+        let (mut rules, mut conditions) = (Vec::new(), Vec::new());
+        for (priority, (rule, alternatives)) in compiled {
+            rules.push(rule);
+            conditions.push((priority, alternatives));
+        }
+        let table = Table::new(conditions, order, matching).map_err(|error| error.within("rules"))?;
+        let labels = [("filter", "prefix-rewrite"), ("where", "rewrite")];
+        let internal_errors = metrics.counter("sluice", &labels, "internal_errors_total");
         metrics.check()?;
-        Ok(Self { table: Rc::new(Table { rules, internal_errors, metrics }) })
+        Ok(Self { compiled: Rc::new(Compiled { table, rules, max_body_bytes, internal_errors, metrics }) })
     }
 }
 
 impl Rule {
-    fn new(config: RuleConfig, metrics: &mut MetricTable) -> Result<Self, ConfigError> {
-        let matched = RequestMatch::new(config.r#match).map_err(|error| error.within("match"))?;
-        let rewrite = Rewrite::new(config.rewrite, &matched).map_err(|error| error.within("rewrite"))?;
+    fn new(
+        config: RuleConfig,
+        matching: &MatchingConfig,
+        metrics: &mut MetricTable,
+    ) -> Result<(Self, Vec<RequestMatch>), ConfigError> {
+        let alternatives = rule::alternatives(config.r#match, config.matches, matching)?;
+        let rewrite = Rewrite::new(config.rewrite, &alternatives).map_err(|error| error.within("rewrite"))?;
         if rewrite.is_empty() {
-            return Err(ConfigError::new("rewrite", "expected \"prefix\", \"path\" or \"host\", found none of them"));
+            let why = "expected \"prefix\", \"path\", \"regex\" or \"host\", found none of them";
+            return Err(ConfigError::new("rewrite", why));
         }
         let mut count = |kind| metrics.counter(METRIC_PREFIX, &[("rule", &config.name), ("kind", kind)], "total");
-        Ok(Self { matched, rewrite, paths: count("path"), hosts: count("host") })
+        let (paths, hosts) = (count("path"), count("host"));
+        Ok((Self { name: config.name, rewrite, paths, hosts }, alternatives))
     }
 }
 
@@ -105,42 +142,75 @@ impl Filter for PrefixRewrite {
     }
 
     fn metrics(&self) -> &MetricTable {
-        &self.table.metrics
+        &self.compiled.metrics
+    }
+
+    fn holds(&self) -> bool {
+        self.compiled.table.wants_body()
     }
 
     fn stream(&self) -> PrefixRewriteStream {
-        PrefixRewriteStream { table: Rc::clone(&self.table) }
+        PrefixRewriteStream { compiled: Rc::clone(&self.compiled) }
     }
 }
 
 /// One exchange.
 #[derive(Debug)]
 pub struct PrefixRewriteStream {
-    table: Rc<Table>,
+    compiled: Rc<Compiled>,
 }
 
 impl Stream for PrefixRewriteStream {
+    fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        self.compiled.act(head, None, env)
+    }
+
+    fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        self.compiled.act(head, Some(body.bytes()), env)
+    }
+
     fn lasts(&self) -> bool {
         false
     }
+}
 
-    fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
-        let request = Request::new(head);
-        let rule = self.table.rules.iter().find(|rule| rule.matched.matches(&request));
-        let Some(rule) = rule else {
-            return Flow::Continue;
+impl Compiled {
+    fn act(&self, head: &mut Head, body: Option<&[u8]>, env: &dyn Env) -> Flow {
+        let arrived = head.path().to_vec();
+        let target = self.table.options().path_form().apply(&arrived);
+        let world = World::new(env, body);
+        let request = Request::new(head, &target, self.table.options(), &world);
+        let (rule, rewritten) = match self.table.find(&request) {
+            Found::NeedsBody => return Flow::Hold { limit: self.max_body_bytes },
+            Found::Nothing => (None, Ok(Rewritten::default())),
+            Found::Entry(entry) => self.rewritten(entry, &request),
         };
-        match rule.rewrite.apply(head, &rule.matched) {
+        let written = rewritten.and_then(|rewritten| {
+            if let Cow::Owned(normalized) = &target {
+                head.set(":path", normalized)?;
+            }
+            rewritten.write(head).map(|()| rewritten)
+        });
+        match written {
             Ok(done) => {
-                env.count(rule.paths, done.path.into());
-                env.count(rule.hosts, done.host.into());
+                if let Some(rule) = rule {
+                    env.count(rule.paths, done.target.is_some().into());
+                    env.count(rule.hosts, done.authority.is_some().into());
+                }
                 Flow::Continue
             }
             // the client's path holds what must not be written again, and must not go on unrewritten either
             Err(_) => {
-                env.count(self.table.internal_errors, 1);
+                env.count(self.internal_errors, 1);
                 Flow::Reply(Reply::status(400, "sluice_rewrite_invalid_path"))
             }
+        }
+    }
+
+    fn rewritten(&self, entry: &Entry, request: &Request<'_>) -> (Option<&Rule>, Result<Rewritten, InvalidHeader>) {
+        match self.rules.get(entry.rule) {
+            None => (None, Ok(Rewritten::default())),
+            Some(rule) => (Some(rule), rewrite(&rule.rewrite, &rule.name, &entry.matched, request)),
         }
     }
 }
@@ -179,7 +249,7 @@ mod tests {
                 "sluice_rewrite.rule.rest.kind.host.total 0",
                 "sluice_rewrite.rule.v1.kind.path.total 1",
                 "sluice_rewrite.rule.v1.kind.host.total 1",
-                "sluice_rewrite.where.rewrite.internal_errors_total 0",
+                "sluice.filter.prefix-rewrite.where.rewrite.internal_errors_total 0",
             ]
         );
     }
@@ -189,7 +259,7 @@ mod tests {
         let error = PrefixRewrite::from_config(br#"{"rules": [{"name": "a", "rewrite": {}}]}"#).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "rules[0].rewrite: expected \"prefix\", \"path\" or \"host\", found none of them"
+            "rules[0].rewrite: expected \"prefix\", \"path\", \"regex\" or \"host\", found none of them"
         );
     }
 }

@@ -144,7 +144,7 @@ mod tests {
             (r#"{"filters": []}"#, "filters: expected 1 to 16 filters, found 0"),
             (
                 r#"{"filters": [{"prefix_rewrite": {"rules": [{"name": "a", "rewrite": {}}]}}]}"#,
-                r#"filters[0].prefix_rewrite.rules[0].rewrite: expected "prefix", "path" or "host", found none of them"#,
+                r#"filters[0].prefix_rewrite.rules[0].rewrite: expected "prefix", "path", "regex" or "host", found none of them"#,
             ),
             (
                 r#"{"filters": [{"prefix_rewrite": {"rulez": []}}]}"#,

@@ -1,84 +1,78 @@
 //! Request conditions, shared by the filters: configuration types and what they compile to.
 
+mod address;
+mod condition;
+mod grpc;
 mod host;
+mod json_body;
+mod named;
+mod normalize;
 mod path;
 mod query;
+mod request;
 mod value;
 
-pub use host::{HostMatch, HostMatchConfig, strip_port};
-pub use path::{PathMatch, PathMatchConfig};
-pub use query::query_value;
+pub use address::Cidr;
+pub use condition::{RequestMatch, RequestMatchConfig, Unmet};
+pub use grpc::{GrpcMatch, GrpcMatchConfig};
+pub use host::{Before, HostMatch, HostMatchConfig, host_of, strip_port};
+pub use json_body::{BodyMatch, BodyMatchConfig};
+pub use named::{NamedMatch, NamedMatchConfig, Repeated, joined};
+pub use normalize::PathForm;
+pub use path::{PathKind, PathMatch, PathMatchConfig};
+pub use query::{cookie_values, decoded_query_values, form_decode, query_values};
+pub use request::{Request, World};
 pub use value::{RangeConfig, ValueMatch, ValueMatchConfig};
 
-use crate::{ConfigError, Head, head};
+pub(crate) use normalize::is_dots;
+
+use crate::{ConfigError, head};
 use serde::Deserialize;
 
-/// Conditions of one rule; all of them have to hold, and an absent one always does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case", default)]
-pub struct RequestMatchConfig {
-    /// One of these hosts; the port of the request's host is ignored.
-    pub hosts: Vec<HostMatchConfig>,
-    /// One of these methods, spelt as on the wire. `GET` does not imply `HEAD`.
-    pub methods: Vec<String>,
-    /// The path, without its query.
-    pub path: Option<PathMatchConfig>,
-    /// Each of these headers.
-    pub headers: Vec<NamedMatchConfig>,
-    /// Each of these query parameters.
-    pub query_parameters: Vec<NamedMatchConfig>,
-}
-
-/// A condition on a header or query parameter.
+/// How requests are looked at, for all rules of a filter.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub struct NamedMatchConfig {
-    /// Header names compare without case, parameter names with case and without decoding.
-    pub name: String,
-    /// What the value has to be; absent, any value will do (the header or parameter is present).
-    pub r#match: Option<ValueMatchConfig>,
-    /// Turns the condition round. A value condition never holds for an absent header, inverted or not; `invert` without
-    /// `match` means absent.
-    #[serde(default)]
-    pub invert: bool,
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "snake_case", default)]
+pub struct MatchingConfig {
+    /// Resolves `.` and `..` in paths first, also written as `%2e`. Like the two after it, this changes what goes on to the
+    /// upstream as well: rules and upstreams never see different paths.
+    pub normalize_path: bool,
+    /// Makes one slash of several in paths first.
+    pub merge_slashes: bool,
+    /// Decodes escaped letters, digits, `-`, `.`, `_` and `~` in paths first; other escapes stay, `%2F` among them.
+    pub decode_unreserved: bool,
+    /// Compares paths without case (ASCII letters). What goes on keeps its case.
+    pub ignore_path_case: bool,
+    /// What several headers of one name are together.
+    pub repeated_headers: Repeated,
+    /// What several query parameters of one name are together. The default is `first`, as for Envoy.
+    pub repeated_query_parameters: Repeated,
+    /// Decodes `%XX` and `+` in names and values of query parameters before they are compared.
+    pub decode_query_parameters: bool,
+    /// Only rules of the most specific host that some rule has for a request may take it (Envoy's virtual hosts,
+    /// Ingress). Otherwise rules of less specific hosts and of none come after them (Gateway API).
+    pub most_specific_host_only: bool,
 }
 
-/// Compiled conditions.
-#[derive(Debug, Clone)]
-pub struct RequestMatch {
-    hosts: Vec<HostMatch>,
-    methods: Vec<Vec<u8>>,
-    path: Option<PathMatch>,
-    headers: Vec<NamedMatch>,
-    query_parameters: Vec<NamedMatch>,
+impl Default for MatchingConfig {
+    fn default() -> Self {
+        Self {
+            normalize_path: false,
+            merge_slashes: false,
+            decode_unreserved: false,
+            ignore_path_case: false,
+            repeated_headers: Repeated::Each,
+            repeated_query_parameters: Repeated::First,
+            decode_query_parameters: false,
+            most_specific_host_only: false,
+        }
+    }
 }
 
-#[derive(Debug, Clone)]
-struct NamedMatch {
-    name: String,
-    value: ValueMatch,
-    invert: bool,
-}
-
-/// The parts of a request that conditions look at, taken from its head once.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    head: &'a Head,
-    /// `:path` up to the first `?`.
-    pub path: &'a [u8],
-    /// What follows the first `?`, without it.
-    pub query: Option<&'a [u8]>,
-    /// Host without its port.
-    pub host: &'a [u8],
-    /// The method.
-    pub method: &'a [u8],
-}
-
-impl<'a> Request<'a> {
-    /// Looks a head over.
-    pub fn new(head: &'a Head) -> Self {
-        let (path, query) = split_query(head.path());
-        Self { head, path, query, host: strip_port(head.authority()), method: head.method() }
+impl MatchingConfig {
+    /// What paths go through.
+    pub fn path_form(&self) -> PathForm {
+        PathForm { dots: self.normalize_path, slashes: self.merge_slashes, unreserved: self.decode_unreserved }
     }
 }
 
@@ -90,90 +84,20 @@ pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Most conditions of one kind in one rule.
-const MAX_CONDITIONS: usize = 64;
-
-impl RequestMatch {
-    /// Checks and compiles.
-    ///
-    /// # Errors
-    /// With a path relative to the configuration, as in `headers[0].match.regex`.
-    pub fn new(config: RequestMatchConfig) -> Result<Self, ConfigError> {
-        for (at, len) in [
-            ("hosts", config.hosts.len()),
-            ("methods", config.methods.len()),
-            ("headers", config.headers.len()),
-            ("query_parameters", config.query_parameters.len()),
-        ] {
-            if len > MAX_CONDITIONS {
-                return Err(ConfigError::new(at, format!("expected at most {MAX_CONDITIONS} entries, found {len}")));
-            }
-        }
-        let hosts = compile("hosts", config.hosts, HostMatch::new)?;
-        let methods = compile("methods", config.methods, |method| {
-            if head::is_header_name(&method) && !method.starts_with(':') {
-                Ok(method.into_bytes())
-            } else {
-                Err(ConfigError::new("", format!("expected an HTTP method, found {method:?}")))
-            }
-        })?;
-        let path = config.path.map(PathMatch::new).transpose().map_err(|error| error.within("path"))?;
-        let headers = compile("headers", config.headers, |header| {
-            if head::is_header_name(&header.name) {
-                NamedMatch::new(header)
-            } else {
-                Err(ConfigError::new("name", format!("expected a header name, found {:?}", header.name)))
-            }
-        })?;
-        let query_parameters = compile("query_parameters", config.query_parameters, |parameter| {
-            if parameter.name.is_empty() {
-                Err(ConfigError::new("name", "expected a parameter name, found an empty one"))
-            } else {
-                NamedMatch::new(parameter)
-            }
-        })?;
-        Ok(Self { hosts, methods, path, headers, query_parameters })
-    }
-
-    /// The path condition, for rewrites of the matched part.
-    pub fn path(&self) -> Option<&PathMatch> {
-        self.path.as_ref()
-    }
-
-    /// Whether every condition holds.
-    pub fn matches(&self, request: &Request<'_>) -> bool {
-        self.path.as_ref().is_none_or(|path| path.matches(request.path))
-            && (self.methods.is_empty() || self.methods.iter().any(|method| method == request.method))
-            && (self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(request.host)))
-            && self.headers.iter().all(|header| header.matches(request.head.get_all(&header.name)))
-            && self.query_parameters.iter().all(|parameter| {
-                let value = request.query.and_then(|query| query_value(query, parameter.name.as_bytes()));
-                parameter.matches(value.into_iter())
-            })
+/// Compiles a condition on a header.
+pub(crate) fn header(config: NamedMatchConfig) -> Result<NamedMatch, ConfigError> {
+    if head::is_header_name(&config.name) {
+        NamedMatch::new(NamedMatchConfig { name: config.name.to_ascii_lowercase(), ..config })
+    } else {
+        Err(ConfigError::new("name", format!("expected a header name, found {:?}", config.name)))
     }
 }
 
-impl NamedMatch {
-    fn new(config: NamedMatchConfig) -> Result<Self, ConfigError> {
-        let value = match config.r#match {
-            None => ValueMatch::Present(true),
-            Some(value) => ValueMatch::new(value).map_err(|error| error.within("match"))?,
-        };
-        Ok(Self { name: config.name, value, invert: config.invert })
-    }
-
-    /// One of several values suffices; inverted, none of them may fit.
-    fn matches<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> bool {
-        let mut values = values.peekable();
-        let present = values.peek().is_some();
-        match self.value {
-            ValueMatch::Present(wanted) => (present == wanted) != self.invert,
-            _ => present && values.any(|value| self.value.matches(value)) != self.invert,
-        }
-    }
-}
-
-fn compile<C, T>(at: &str, configs: Vec<C>, one: impl Fn(C) -> Result<T, ConfigError>) -> Result<Vec<T>, ConfigError> {
+pub(crate) fn compile<C, T>(
+    at: &str,
+    configs: Vec<C>,
+    one: impl Fn(C) -> Result<T, ConfigError>,
+) -> Result<Vec<T>, ConfigError> {
     let numbered = configs.into_iter().enumerate();
     numbered.map(|(index, config)| one(config).map_err(|error| error.within(&format!("{at}[{index}]")))).collect()
 }

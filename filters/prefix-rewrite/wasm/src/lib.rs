@@ -1,4 +1,4 @@
 //! The prefix-rewrite filter's entry points.
 #![cfg(target_arch = "wasm32")]
 
-filter_shell::main!(prefix_rewrite::PrefixRewrite);
+filter_shell::main!(prefix_rewrite::PrefixRewrite, hold);

@@ -1,0 +1,216 @@
+//! The filter: carries decisions out.
+
+use crate::config::Config;
+use crate::decide::{Decision, Route, Steps, Tags};
+use crate::router::{Default, Router};
+use crate::{CLUSTER_HEADER, DECISION_HEADER, MIRROR_HEADER, ROUTE_HEADER};
+use filter_kit::header_edits::RenderedEdits;
+use filter_kit::matching::{Request, World};
+use filter_kit::{
+    Body, ConfigError, CounterId, Env, Filter, Flow, Head, InvalidHeader, MetricTable, Reply, Stream, config,
+};
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// A configured header-router.
+#[derive(Debug, Clone)]
+pub struct HeaderRouter {
+    pub(crate) router: Rc<Router>,
+}
+
+impl HeaderRouter {
+    /// Checks and compiles a configuration.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its path.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        Ok(Self { router: Rc::new(Router::new(config)?) })
+    }
+}
+
+impl Filter for HeaderRouter {
+    type Stream = HeaderRouterStream;
+
+    const NAME: &'static str = "header-router";
+
+    fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
+        Self::new(config::parse(json)?)
+    }
+
+    fn metrics(&self) -> &MetricTable {
+        &self.router.metrics
+    }
+
+    fn holds(&self) -> bool {
+        self.router.wants_body()
+    }
+
+    fn stream(&self) -> HeaderRouterStream {
+        HeaderRouterStream { router: Rc::clone(&self.router), response: None }
+    }
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub struct HeaderRouterStream {
+    router: Rc<Router>,
+    response: Option<Box<Later>>,
+}
+
+/// What is left to do once the response is there.
+#[derive(Debug, std::default::Default)]
+struct Later {
+    edits: Vec<RenderedEdits>,
+    decision: Option<Vec<u8>>,
+}
+
+impl Stream for HeaderRouterStream {
+    fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
+        // what a client says about decisions is not one
+        for name in [ROUTE_HEADER, CLUSTER_HEADER, MIRROR_HEADER] {
+            head.remove(name);
+        }
+        self.act(head, None, env)
+    }
+
+    fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        self.act(head, Some(body.bytes()), env)
+    }
+
+    fn lasts(&self) -> bool {
+        self.response.is_some()
+    }
+
+    fn on_response_head(&mut self, head: &mut Head, _: &dyn Env) -> Flow {
+        if let Some(later) = self.response.take() {
+            later.edits.iter().for_each(|edits| edits.write(head));
+            if let Some(decision) = later.decision {
+                // it has been checked
+                let _ = head.set(DECISION_HEADER, &decision);
+            }
+        }
+        Flow::Continue
+    }
+}
+
+impl HeaderRouterStream {
+    fn act(&mut self, head: &mut Head, body: Option<&[u8]>, env: &dyn Env) -> Flow {
+        let router = Rc::clone(&self.router);
+        let arrived = head.path().to_vec();
+        let target = router.matching().path_form().apply(&arrived);
+        let world = World::new(env, body);
+        let request = Request::new(head, &target, router.matching(), &world);
+        let decision = router.decide(&request, env);
+        if matches!(decision, Decision::NeedsBody) {
+            return Flow::Hold { limit: router.max_body_bytes };
+        }
+        let told = router.is_trusted(head).then(|| router.told(&request, &decision));
+        if let Some(debug) = &router.debug {
+            head.remove(&debug.header);
+        }
+        if let Cow::Owned(normalized) = &target
+            && head.set(":path", normalized).is_err()
+        {
+            return router.refuse(told, env);
+        }
+        match decision {
+            Decision::NeedsBody => Flow::Continue,
+            Decision::Refused { .. } => router.refuse(told, env),
+            Decision::Default(default) => {
+                env.count(router.default_count, 1);
+                self.later(Vec::new(), &told);
+                router.default(default, told, head)
+            }
+            Decision::Answer { steps, mut reply, count, tags, dropped } => {
+                router.note(&steps, count, "", &tags, dropped, env);
+                reply.headers.extend(told.map(|told| (Cow::Borrowed(DECISION_HEADER), told)));
+                Flow::Reply(reply)
+            }
+            Decision::Route { steps, route, count, tags, dropped } => {
+                router.note(&steps, count, route.cluster, &tags, dropped, env);
+                if router.log_fields && route.rewritten.target.is_some() {
+                    env.set_log_field("sluice_original_path", &arrived);
+                }
+                if write(head, &steps, &route).is_err() {
+                    return router.refuse(told, env);
+                }
+                self.later(route.response_headers, &told);
+                Flow::Continue
+            }
+        }
+    }
+
+    fn later(&mut self, edits: Vec<RenderedEdits>, told: &Option<Vec<u8>>) {
+        if !edits.is_empty() || told.is_some() {
+            self.response = Some(Box::new(Later { edits, decision: told.clone() }));
+        }
+    }
+}
+
+fn write(head: &mut Head, steps: &Steps<'_>, route: &Route<'_>) -> Result<(), InvalidHeader> {
+    route.request_headers.iter().for_each(|edits| edits.write(head));
+    route.rewritten.write(head)?;
+    head.set(ROUTE_HEADER, steps.rule().name.as_bytes())?;
+    head.set(CLUSTER_HEADER, route.cluster.as_bytes())?;
+    if let Some(mirror) = route.mirror {
+        head.set(MIRROR_HEADER, mirror.as_bytes())?;
+    }
+    Ok(())
+}
+
+impl Router {
+    /// Counts and logs a decision of a rule.
+    fn note(
+        &self,
+        steps: &Steps<'_>,
+        count: Option<CounterId>,
+        target: &str,
+        tags: &Tags,
+        dropped: u64,
+        env: &dyn Env,
+    ) {
+        if let Some(count) = count {
+            env.count(count, 1);
+        }
+        env.count(self.errors.header, dropped);
+        if self.log_fields {
+            env.set_log_field("sluice_rule", steps.rule().name.as_bytes());
+            if !target.is_empty() {
+                env.set_log_field("sluice_target", target.as_bytes());
+            }
+        }
+        for (name, value) in tags {
+            env.set_log_field(name, value);
+        }
+    }
+
+    /// What a client sent cannot be written again, and must not go on unrewritten either.
+    fn refuse(&self, told: Option<Vec<u8>>, env: &dyn Env) -> Flow {
+        env.count(self.errors.rewrite, 1);
+        let mut reply = Reply::status(400, "sluice_router_invalid_path");
+        reply.headers.extend(told.map(|told| (Cow::Borrowed(DECISION_HEADER), told)));
+        Flow::Reply(reply)
+    }
+
+    fn default(&self, default: &Default, told: Option<Vec<u8>>, head: &mut Head) -> Flow {
+        let mut reply = match default {
+            Default::Continue => return Flow::Continue,
+            Default::Cluster(cluster) => match head.set(CLUSTER_HEADER, cluster.as_bytes()) {
+                Ok(()) => return Flow::Continue,
+                Err(_) => Reply::status(500, "sluice_router_invalid_cluster"),
+            },
+            Default::Status(status) => Reply::status(*status, "sluice_router_no_rule"),
+        };
+        reply.headers.extend(told.map(|told| (Cow::Borrowed(DECISION_HEADER), told)));
+        Flow::Reply(reply)
+    }
+
+    /// Whether a request carries the secret that lets it see decisions. Takes the same time for every wrong one.
+    fn is_trusted(&self, head: &Head) -> bool {
+        let Some(debug) = &self.debug else { return false };
+        let Some(given) = head.get(&debug.header) else { return false };
+        let wanted = debug.secret.as_bytes();
+        let differing = wanted.iter().zip(given).fold(0, |differing, (a, b)| differing | (a ^ b));
+        given.len() == wanted.len() && differing == 0
+    }
+}
