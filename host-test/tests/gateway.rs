@@ -5,6 +5,8 @@
 mod bad_input;
 #[path = "gateway/filters.rs"]
 mod filters;
+#[path = "gateway/mirror.rs"]
+mod mirror;
 #[path = "gateway/proxy.rs"]
 mod proxy;
 #[path = "gateway/reload.rs"]

@@ -95,6 +95,8 @@ async fn look_up(endpoint: &Endpoint, family: LookupFamily) -> Option<Vec<Socket
 pub(crate) struct ThreadCluster {
     pub(crate) state: Arc<ClusterState>,
     turn: Cell<usize>,
+    /// How many copies of requests are under way to it.
+    pub(crate) copies: Rc<Cell<usize>>,
     idle: RefCell<HashMap<SocketAddr, Vec<Connection>>>,
 }
 
@@ -113,7 +115,7 @@ pub(crate) struct Lease {
 
 impl ThreadCluster {
     pub(crate) fn new(state: Arc<ClusterState>) -> Self {
-        Self { state, turn: Cell::new(0), idle: RefCell::default() }
+        Self { state, turn: Cell::new(0), copies: Rc::default(), idle: RefCell::default() }
     }
 
     /// The next endpoint.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::access::AccessRecord;
 use super::clusters::{Lease, ThreadCluster};
 use super::head;
+use super::mirror::Copy;
 use super::pipe::{self, Reader};
 use super::site::{Inbox, Site};
 use super::words::{self, Failure};
@@ -67,6 +68,8 @@ pub(crate) struct Exchange {
     cluster: Option<Rc<ThreadCluster>>,
     upstream: Upstream,
     to_upstream: Option<pipe::Sender>,
+    /// Those whose bodies still come.
+    copies: Vec<Copy>,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     last_active: Instant,
@@ -102,6 +105,7 @@ pub(crate) async fn run(site: Rc<Site>, beginning: Beginning) {
         cluster: None,
         upstream: Upstream::Idle,
         to_upstream: None,
+        copies: Vec::new(),
         timeout: None,
         deadline: None,
         last_active: Instant::now(),
@@ -204,6 +208,7 @@ impl Exchange {
     /// Answers in the upstream's place; too late for that, the stream is cut off.
     fn say(&mut self, reply: LocalReply) {
         self.to_upstream = None;
+        self.copies.clear();
         self.upstream = Upstream::Over;
         self.filters(|worker, id| worker.reply(id, reply));
     }

@@ -94,6 +94,11 @@ impl Sender {
         }
     }
 
+    /// How many bytes lie unread.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.borrow().bytes
+    }
+
     /// Whether the reader has enough to do.
     pub(crate) fn is_full(&self) -> bool {
         let state = self.0.borrow();

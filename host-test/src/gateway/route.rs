@@ -311,6 +311,7 @@ static_resources:
                 prefix_rewrite: Some("/".into()),
                 host_rewrite: Some("new".into()),
                 timeout: std::time::Duration::ZERO,
+                mirrors: Vec::new(),
             };
             proxy.rewrite(&matched, &mut request);
             let text = |name: &str| String::from_utf8_lossy(request.get(name.as_bytes()).unwrap()).into_owned();

@@ -96,7 +96,8 @@ impl RouteUse {
             (Some(cluster), _) => ClusterChoice::Named(cluster.clone()),
             (None, header) => ClusterChoice::FromHeader(header.clone().unwrap_or_default().to_ascii_lowercase()),
         };
-        let proxy = Proxy { cluster, prefix_rewrite: None, host_rewrite: None, timeout: Duration::ZERO };
+        let proxy =
+            Proxy { cluster, prefix_rewrite: None, host_rewrite: None, timeout: Duration::ZERO, mirrors: Vec::new() };
         Route {
             name: String::new(),
             path,

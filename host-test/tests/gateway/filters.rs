@@ -198,3 +198,15 @@ fn a_filter_that_refuses_its_configuration_stops_the_start() {
     let error = host_test::gateway::start(bootstrap, quiet()).unwrap_err();
     assert!(error.contains("plugin \"a\"") && error.contains("proxy_on_configure"), "{error}");
 }
+
+#[test]
+fn the_client_is_the_last_forwarded_address() {
+    let gateway = Setup::to(&Upstream::echo("up")).probe("a", "").start();
+    let ask =
+        |forwarded: &str| gateway.get("/", &[("x-forwarded-for", forwarded), ("x-probe-a", "rh: prop source.address")]);
+    for (forwarded, expected) in [("1.2.3.4, 5.6.7.8", "5.6.7.8:0"), ("1.2.3.4, unknown", "127.0.0.1:")] {
+        assert_eq!(ask(forwarded).status(), 200);
+        let line = format!("prop source.address -> 0 \"{expected}");
+        assert!(gateway.logged(&line), "{}", gateway.log());
+    }
+}

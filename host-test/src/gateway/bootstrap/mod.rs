@@ -5,6 +5,7 @@
 
 mod cluster;
 mod listener;
+mod mirror;
 mod protobuf_struct;
 mod reader;
 mod route;
@@ -19,6 +20,7 @@ pub use super::normalize::PathOptions;
 pub use crate::yaml::Position;
 pub use cluster::{Cluster, Discovery, Endpoint, LookupFamily};
 pub use listener::{HttpConnectionManager, Listener};
+pub use mirror::Mirror;
 pub use route::{
     Action, ClusterChoice, Domain, HeaderCondition, HeaderTest, PathTest, Proxy, Route, RouteTable, Split, TextTest,
     VirtualHost, WeightedCluster,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use regex_lite::{Regex, RegexBuilder};
 
 use super::reader::At;
-use super::{Cluster, InvalidBootstrap};
+use super::{Cluster, InvalidBootstrap, Mirror};
 
 /// Longest text of a `direct_response`, as in Envoy.
 const MAX_BODY_BYTES: usize = 4096;
@@ -137,6 +137,8 @@ pub struct Proxy {
     pub host_rewrite: Option<String>,
     /// How long the whole answer may take from the end of the request on; zero means for ever. Envoy's default is 15 s.
     pub timeout: Duration,
+    /// Who else gets a copy.
+    pub mirrors: Vec<Mirror>,
 }
 
 /// How the cluster is found.
@@ -342,8 +344,9 @@ impl Proxy {
             "cluster_header" => ClusterChoice::FromHeader(choice.name()?.to_ascii_lowercase()),
             _ => ClusterChoice::Weighted(Split::read(choice, clusters)?),
         };
+        let mirrors = Mirror::read_all(fields.take("request_mirror_policies"), clusters)?;
         fields.finish()?;
-        Ok(Self { cluster, prefix_rewrite, host_rewrite, timeout })
+        Ok(Self { cluster, prefix_rewrite, host_rewrite, timeout, mirrors })
     }
 }
 
@@ -367,7 +370,7 @@ impl Split {
     }
 }
 
-fn known_cluster(at: &At, clusters: &[Cluster]) -> Result<String, InvalidBootstrap> {
+pub(super) fn known_cluster(at: &At, clusters: &[Cluster]) -> Result<String, InvalidBootstrap> {
     let name = at.name()?;
     if clusters.iter().any(|cluster| cluster.name == name) {
         return Ok(name);

@@ -109,6 +109,7 @@ fn everything_else_is_refused_with_its_path() {
     for (old, new, at, words) in [
         ("node:", "layered_runtime: {}\nnode:", "layered_runtime".to_owned(), "not served"),
         ("    connect_timeout: 0.25s", "    transport_socket: {name: tls}", "static_resources.clusters[0].transport_socket".into(), "not served"),
+        ("    connect_timeout: 0.25s", "    typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {http_filters: []}}", "static_resources.clusters[0].typed_extension_protocol_options".into(), "not served"),
         ("    connect_timeout: 0.25s", "    conect_timeout: 1s", "static_resources.clusters[0].conect_timeout".into(), "did you mean `connect_timeout`"),
         ("    connect_timeout: 0.25s", "    connect_timeout: 250ms", "static_resources.clusters[0].connect_timeout".into(), "expected a duration"),
         ("    connect_timeout: 0.25s", "    lb_policy: MAGLEV", "static_resources.clusters[0].lb_policy".into(), "not served"),
@@ -120,6 +121,7 @@ fn everything_else_is_refused_with_its_path() {
         ("route: {cluster: one, ", "route: {cluster: oen, ", format!("{route}[2].route.cluster"), "did you mean `one`"),
         ("route: {cluster: one, ", "route: {cluster: one, cluster_header: x, ", format!("{route}[2].route.cluster_header"), "only one of them"),
         ("route: {cluster: one, ", "route: {cluster: one, retry_policy: {}, ", format!("{route}[2].route.retry_policy"), "not served"),
+        ("route: {cluster: one, ", "route: {cluster: one, request_mirror_policies: [{cluster: tow}], ", format!("{route}[2].route.request_mirror_policies[0].cluster"), "did you mean `two`"),
         ("weight: 1}, {name: two, weight: 3}", "weight: 0}, {name: two, weight: 0}", format!("{route}[1].route.weighted_clusters"), "sum of the weights"),
         ("{regex: \"/c[0-9]+\"}", "{regex: \"/c[\"}", format!("{route}[3].match.safe_regex.regex"), "not a regular expression"),
         ("direct_response: {status: 404, body: {inline_string: nothing}}", "redirect: {}", format!("{route}[3].redirect"), "not served"),

@@ -10,6 +10,7 @@ use super::{Exchange, Upstream};
 use crate::gateway::bootstrap::{Action, ClusterChoice, Proxy};
 use crate::gateway::clusters::ThreadCluster;
 use crate::gateway::log::Level;
+use crate::gateway::mirror::{Copy, shadow_head};
 use crate::gateway::pipe::{self, Reader};
 use crate::gateway::words::{self, Failure};
 use crate::gateway::{generation, head};
@@ -33,6 +34,7 @@ impl Exchange {
                 // What was under way towards the upstream is void.
                 effects.clear();
                 self.to_upstream = None;
+                self.copies.clear();
                 self.upstream = Upstream::Over;
                 effects.extend(self.site.call(|worker| worker.reply(id, reply)));
             }
@@ -76,7 +78,7 @@ impl Exchange {
                 return Err(words::text(u32::from(*status), body, "direct_response"));
             }
         };
-        let Some(cluster) = self.choose(proxy, &headers) else {
+        let Some(cluster) = self.choose(&proxy.cluster, &headers) else {
             site.stats.no_cluster.inc();
             self.record.flag("NC");
             return Err(words::bare(503, "cluster_not_found"));
@@ -88,6 +90,7 @@ impl Exchange {
                 headers.replace("x-envoy-expected-rq-timeout-ms", proxy.timeout.as_millis().to_string());
             }
         }
+        self.mirror(proxy, &headers, end, listener.buffer_limit);
         self.cluster = Some(cluster.clone());
         let Some(address) = cluster.pick() else {
             cluster.state.stats.cx_none_healthy.inc();
@@ -112,8 +115,20 @@ impl Exchange {
         Ok(())
     }
 
-    fn choose(&self, proxy: &Proxy, headers: &HeaderMap) -> Option<Rc<ThreadCluster>> {
-        let name = match &proxy.cluster {
+    /// Sends the copies that the route asks for; their bodies follow with the request's.
+    fn mirror(&mut self, proxy: &Proxy, headers: &HeaderMap, end: bool, limit: usize) {
+        for mirror in &proxy.mirrors {
+            if !mirror.takes(generation::random()) {
+                continue;
+            }
+            let Some(cluster) = self.choose(&mirror.cluster, headers) else { continue };
+            let head = shadow_head(headers, mirror.keep_host);
+            self.copies.extend(Copy::send(cluster, &head, end, self.timeout, limit));
+        }
+    }
+
+    fn choose(&self, choice: &ClusterChoice, headers: &HeaderMap) -> Option<Rc<ThreadCluster>> {
+        let name = match choice {
             ClusterChoice::Named(name) => name.as_str(),
             ClusterChoice::FromHeader(header) => {
                 let header = if header == "host" { ":authority" } else { header };
@@ -139,7 +154,9 @@ impl Exchange {
             };
             *left = rest;
         }
-        sender.push(Bytes::from(data));
+        let data = Bytes::from(data);
+        self.copies.retain(|copy| copy.push(&data, end));
+        sender.push(data);
         if end {
             sender.finish();
             self.request_sent();
