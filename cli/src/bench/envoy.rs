@@ -1,6 +1,6 @@
 //! The measured Envoy.
 
-use super::variants::Variant;
+use super::listener::Variant;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -18,8 +18,8 @@ pub struct Envoy {
     worker: PathBuf,
 }
 
-/// Longest wait for the listeners.
-const START: Duration = Duration::from_secs(60);
+/// Longest wait for the listeners: every VM reads its filter's configuration, of up to 10,000 rules.
+const START: Duration = Duration::from_secs(300);
 
 impl Envoy {
     /// Starts Envoy with one worker and a listener for each variant.
@@ -27,14 +27,18 @@ impl Envoy {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
         let ports = free_ports(variants.len())?;
         let bootstrap = folder.path().join("bootstrap.json");
-        fs::write(&bootstrap, bootstrap_for(variants, &ports).to_string()).map_err(|e| e.to_string())?;
+        let text = bootstrap_for(variants, &ports).to_string();
+        fs::write(&bootstrap, &text).map_err(|e| e.to_string())?;
         let log = folder.path().join("envoy.log");
         let mut command = pinned(binary);
         command.arg("-c").arg(&bootstrap).args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "warn"]);
         command.arg("--log-path").arg(&log).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let begin = Instant::now();
         let process = command.spawn().map_err(|e| format!("{}: {e}", binary.display()))?;
         let mut envoy = Self { process, ports, folder, worker: PathBuf::new() };
         envoy.wait(&log)?;
+        let (seconds, size) = (begin.elapsed().as_secs_f64(), text.len() as f64 / 1e6);
+        eprintln!("{} listeners, {size:.1} MB of bootstrap: serving after {seconds:.1} s", variants.len());
         envoy.worker = worker_thread(envoy.process.id())?;
         Ok(envoy)
     }
@@ -112,32 +116,6 @@ fn worker_thread(process: u32) -> Result<PathBuf, String> {
 }
 
 fn bootstrap_for(variants: &[Variant], ports: &[u16]) -> Value {
-    let listeners: Vec<Value> = variants.iter().zip(ports).map(|(variant, port)| listener(variant, *port)).collect();
+    let listeners: Vec<Value> = variants.iter().zip(ports).map(|(variant, port)| variant.listener(*port)).collect();
     json!({"static_resources": {"listeners": listeners}})
-}
-
-const TYPES: &str = "type.googleapis.com/envoy.extensions.filters";
-
-fn listener(variant: &Variant, port: u16) -> Value {
-    let filters = variant.filters.iter().enumerate().map(|(index, (module, configuration))| {
-        json!({"name": format!("filter-{index}"), "typed_config": {
-            "@type": format!("{TYPES}.http.wasm.v3.Wasm"),
-            "config": {
-                "name": format!("{port}-{index}"), "failure_policy": "FAIL_RELOAD",
-                "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration},
-                "vm_config": {"vm_id": format!("{port}-{index}"), "runtime": "envoy.wasm.runtime.v8",
-                              "code": {"local": {"filename": module}}}}}})
-    });
-    let router = json!({"name": "envoy.filters.http.router",
-                        "typed_config": {"@type": format!("{TYPES}.http.router.v3.Router")}});
-    let route = json!({"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}});
-    json!({
-        "name": variant.name,
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": {
-            "@type": format!("{TYPES}.network.http_connection_manager.v3.HttpConnectionManager"),
-            "stat_prefix": "bench", "codec_type": "AUTO",
-            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
-            "http_filters": filters.chain([router]).collect::<Vec<_>>()}}]}]
-    })
 }

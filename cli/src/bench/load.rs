@@ -1,5 +1,6 @@
 //! The load: HTTP/2 without TLS, two connections of twenty streams.
 
+use super::listener::Variant;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::Request;
@@ -15,9 +16,10 @@ const HEADERS: usize = 19;
 /// Longest time that one round may take.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Sends `requests` requests and waits for their answers.
-pub fn run(port: u16, requests: usize) -> Result<(), String> {
+/// Sends `requests` requests of this variant and waits for their answers.
+pub fn run(port: u16, variant: &Variant, requests: usize) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let request = request(variant)?;
     let all = async {
         let mut lanes = JoinSet::new();
         for _ in 0..CONNECTIONS {
@@ -26,7 +28,7 @@ pub fn run(port: u16, requests: usize) -> Result<(), String> {
             let (client, connection) = h2::client::handshake(socket).await.map_err(|e| e.to_string())?;
             tokio::spawn(connection);
             for _ in 0..STREAMS {
-                lanes.spawn(lane(client.clone(), requests / (CONNECTIONS * STREAMS)));
+                lanes.spawn(lane(client.clone(), request.clone(), requests / (CONNECTIONS * STREAMS)));
             }
         }
         while let Some(lane) = lanes.join_next().await {
@@ -38,10 +40,10 @@ pub fn run(port: u16, requests: usize) -> Result<(), String> {
 }
 
 /// Requests one after the other.
-async fn lane(client: SendRequest<Bytes>, requests: usize) -> Result<(), String> {
+async fn lane(client: SendRequest<Bytes>, request: Request<()>, requests: usize) -> Result<(), String> {
     for _ in 0..requests {
         let mut client = client.clone().ready().await.map_err(|e| e.to_string())?;
-        let (answer, _) = client.send_request(request()?, true).map_err(|e| e.to_string())?;
+        let (answer, _) = client.send_request(request.clone(), true).map_err(|e| e.to_string())?;
         let answer = answer.await.map_err(|e| e.to_string())?;
         if answer.status() != 200 {
             return Err(format!("expected status 200, got {}", answer.status()));
@@ -55,8 +57,9 @@ async fn lane(client: SendRequest<Bytes>, requests: usize) -> Result<(), String>
     Ok(())
 }
 
-fn request() -> Result<Request<()>, String> {
-    let mut request = Request::get("http://bench.local/products/items/7?x=1").header("x-user-type", "customer");
+fn request(variant: &Variant) -> Result<Request<()>, String> {
+    let (name, value) = (variant.header.0, variant.header.1.as_str());
+    let mut request = Request::get(format!("http://bench.local{}", variant.path)).header(name, value);
     for number in 0..HEADERS {
         request = request.header(format!("x-bench-{number}"), "twenty bytes of text");
     }

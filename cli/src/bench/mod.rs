@@ -6,11 +6,14 @@
 //! differences within each round.
 
 mod envoy;
+mod listener;
 mod load;
+mod rules;
 mod stats;
 mod variants;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use listener::{Modules, Variant};
 use std::path::PathBuf;
 
 /// Options of `sluice bench`.
@@ -28,9 +31,20 @@ pub struct Bench {
     /// Requests a variant and round.
     #[arg(long, default_value_t = 6000)]
     requests: usize,
-    /// Print JSON instead of a table.
+    /// What is measured; both by default, each in an Envoy of its own.
+    #[arg(long = "table", value_enum)]
+    tables: Vec<Table>,
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Table {
+    /// Each filter with two rules.
+    Filters,
+    /// 10 to 10,000 rules, beside what Envoy has for the same.
+    Rules,
 }
 
 /// Rounds before those that count.
@@ -42,25 +56,45 @@ impl Bench {
     /// # Errors
     /// If Envoy does not start or answers something else than 200.
     pub fn run(&self) -> Result<(), String> {
-        let variants = variants::all(&self.dist)?;
-        let envoy = envoy::Envoy::start(&self.envoy, &variants)?;
+        let tables: &[Table] = if self.tables.is_empty() { &[Table::Filters, Table::Rules] } else { &self.tables };
+        let modules = Modules::new(&self.dist);
+        let mut all = serde_json::Map::new();
+        for table in tables {
+            let (name, variants) = match table {
+                Table::Filters => ("filters", variants::all(&modules)?),
+                Table::Rules => ("rules", rules::all(&modules)?),
+            };
+            let rows = stats::rows(&variants, &self.measure(&variants)?);
+            if self.json {
+                all.insert(name.to_owned(), stats::json(&rows));
+            } else {
+                println!("{}", stats::table(&rows, self.rounds, self.requests));
+            }
+        }
+        if self.json {
+            println!("{}", serde_json::Value::from(all));
+        }
+        Ok(())
+    }
+
+    /// Microseconds a request, for each variant and round.
+    fn measure(&self, variants: &[Variant]) -> Result<Vec<Vec<f64>>, String> {
+        let envoy = envoy::Envoy::start(&self.envoy, variants)?;
         let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); variants.len()];
         for round in 0..WARM_UP + self.rounds.max(1) {
             for step in 0..variants.len() {
                 let index = (round + step) % variants.len();
-                let (Some(port), Some(figures)) = (envoy.ports().get(index), rounds.get_mut(index)) else { continue };
+                let (Some(variant), Some(port)) = (variants.get(index), envoy.ports().get(index)) else { continue };
                 let before = envoy.worker_nanoseconds()?;
-                load::run(*port, self.requests)?;
+                load::run(*port, variant, self.requests).map_err(|error| format!("{}: {error}", variant.name))?;
                 let spent = envoy.worker_nanoseconds()?.saturating_sub(before);
-                if round >= WARM_UP {
+                if let Some(figures) = rounds.get_mut(index).filter(|_| round >= WARM_UP) {
                     figures.push(spent as f64 / self.requests as f64 / 1000.0);
                 }
             }
             eprintln!("round {} of {}", round + 1, WARM_UP + self.rounds.max(1));
         }
         envoy.stop();
-        let rows = stats::rows(&variants, &rounds);
-        print!("{}", if self.json { stats::json(&rows) } else { stats::table(&rows, self.rounds, self.requests) });
-        Ok(())
+        Ok(rounds)
     }
 }

@@ -1,16 +1,7 @@
-//! What is measured.
+//! The table of filters: what each of them costs with two rules.
 
+use super::listener::{Modules, Variant, answer};
 use serde_json::{Value, json};
-use std::path::Path;
-
-/// A listener of the measured Envoy.
-#[derive(Debug)]
-pub struct Variant {
-    /// Row name.
-    pub name: &'static str,
-    /// Its filters: module and configuration.
-    pub filters: Vec<(String, String)>,
-}
 
 /// Name of the row that all ratios are against.
 pub const BASE: &str = "no filter";
@@ -18,26 +9,27 @@ pub const BASE: &str = "no filter";
 pub const EMPTY: &str = "empty filter of the SDK";
 
 /// All variants, the base first.
-pub fn all(dist: &Path) -> Result<Vec<Variant>, String> {
-    let module = |name: &str| {
-        let path = dist.join(name);
-        path.is_file().then(|| path.display().to_string()).ok_or(format!("{} is missing: make build", path.display()))
+pub fn all(modules: &Modules) -> Result<Vec<Variant>, String> {
+    let variant = |name: &str, filters: &[(&str, Value)]| -> Result<Variant, String> {
+        Ok(Variant {
+            name: name.to_owned(),
+            against: None,
+            filters: filters.iter().map(|(module, config)| modules.filter(module, config)).collect::<Result<_, _>>()?,
+            table: json!({"routes": [answer(&json!({"prefix": "/"}))]}),
+            path: "/products/items/7?x=1".to_owned(),
+            header: ("x-user-type", "customer".to_owned()),
+        })
     };
-    let (router, rewrite, suite) =
-        (module("header-router.wasm")?, module("prefix-rewrite.wasm")?, module("suite.wasm")?);
-    let variant = |name, filters: &[(&String, Value)]| Variant {
-        name,
-        filters: filters.iter().map(|(module, config)| ((*module).clone(), config.to_string())).collect(),
-    };
+    let (router, rewrite) = ("header-router.wasm", "prefix-rewrite.wasm");
     let both = json!({"filters": [{"header_router": routing("/products")}, {"prefix_rewrite": rewriting()}]});
     Ok(vec![
-        variant(BASE, &[]),
-        variant(EMPTY, &[(&module("guests/sdk-empty.wasm")?, json!({}))]),
-        variant("header-router, no rule matches", &[(&router, routing("/other"))]),
-        variant("header-router", &[(&router, routing("/products"))]),
-        variant("prefix-rewrite", &[(&rewrite, rewriting())]),
-        variant("header-router + prefix-rewrite", &[(&router, routing("/products")), (&rewrite, rewriting())]),
-        variant("suite of both", &[(&suite, both)]),
+        variant(BASE, &[])?,
+        variant(EMPTY, &[("guests/sdk-empty.wasm", json!({}))])?,
+        variant("header-router, no rule matches", &[(router, routing("/other"))])?,
+        variant("header-router", &[(router, routing("/products"))])?,
+        variant("prefix-rewrite", &[(rewrite, rewriting())])?,
+        variant("header-router + prefix-rewrite", &[(router, routing("/products")), (rewrite, rewriting())])?,
+        variant("suite of both", &[("suite.wasm", both)])?,
     ])
 }
 
