@@ -96,21 +96,23 @@ impl Stream for HeaderRouterStream {
 impl HeaderRouterStream {
     fn act(&mut self, head: &mut Head, body: Option<&[u8]>, env: &dyn Env) -> Flow {
         let router = Rc::clone(&self.router);
-        let arrived = head.path().to_vec();
-        let target = router.matching().path_form().apply(&arrived);
         let world = World::new(env, body);
+        let target = router.matching().path_form().apply(head.path());
         let request = Request::new(head, &target, router.matching(), &world);
         let decision = router.decide(&request, env);
         if matches!(decision, Decision::NeedsBody) {
             return Flow::Hold { limit: router.max_body_bytes };
         }
         let told = router.is_trusted(head).then(|| router.told(&request, &decision));
+        let changed = match &target {
+            Cow::Owned(normalized) => Some(normalized.clone()),
+            Cow::Borrowed(_) => None,
+        };
+        let original = router.log_fields.then(|| head.path().to_vec());
         if let Some(debug) = &router.debug {
             head.remove(&debug.header);
         }
-        if let Cow::Owned(normalized) = &target
-            && head.set(":path", normalized).is_err()
-        {
+        if changed.is_some_and(|normalized| head.set(":path", &normalized).is_err()) {
             return router.refuse(told, env);
         }
         match decision {
@@ -128,11 +130,11 @@ impl HeaderRouterStream {
             }
             Decision::Route { steps, route, count, tags, dropped } => {
                 router.note(&steps, count, route.cluster, &tags, dropped, env);
-                if router.log_fields && route.rewritten.target.is_some() {
-                    env.set_log_field("sluice_original_path", &arrived);
-                }
                 if write(head, &steps, &route).is_err() {
                     return router.refuse(told, env);
+                }
+                if let Some(original) = original.filter(|original| original != head.path()) {
+                    env.set_log_field("sluice_original_path", &original);
                 }
                 self.later(route.response_headers, &told);
                 Flow::Continue

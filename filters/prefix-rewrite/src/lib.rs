@@ -176,17 +176,20 @@ impl Stream for PrefixRewriteStream {
 
 impl Compiled {
     fn act(&self, head: &mut Head, body: Option<&[u8]>, env: &dyn Env) -> Flow {
-        let arrived = head.path().to_vec();
-        let target = self.table.options().path_form().apply(&arrived);
         let world = World::new(env, body);
+        let target = self.table.options().path_form().apply(head.path());
         let request = Request::new(head, &target, self.table.options(), &world);
         let (rule, rewritten) = match self.table.find(&request) {
             Found::NeedsBody => return Flow::Hold { limit: self.max_body_bytes },
             Found::Nothing => (None, Ok(Rewritten::default())),
             Found::Entry(entry) => self.rewritten(entry, &request),
         };
+        let changed = match target {
+            Cow::Owned(normalized) => Some(normalized),
+            Cow::Borrowed(_) => None,
+        };
         let written = rewritten.and_then(|rewritten| {
-            if let Cow::Owned(normalized) = &target {
+            if let Some(normalized) = &changed {
                 head.set(":path", normalized)?;
             }
             rewritten.write(head).map(|()| rewritten)
