@@ -82,6 +82,51 @@ impl Pattern {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// Text that every input begins with that this matches at its beginning; empty if there is none that is easy to see.
+    pub fn literal_prefix(&self) -> String {
+        let pattern = self.text.strip_prefix('^').unwrap_or(&self.text);
+        if has_alternatives(pattern) {
+            return String::new();
+        }
+        let mut literal = String::new();
+        let mut rest = pattern.chars().peekable();
+        while let Some(next) = rest.next() {
+            let char = match next {
+                '\\' => match rest.next() {
+                    Some(escaped) if escaped.is_ascii_punctuation() && escaped != '<' && escaped != '>' => escaped,
+                    _ => break,
+                },
+                '.' | '^' | '$' | '|' | '(' | ')' | '[' | ']' | '{' | '}' | '*' | '+' | '?' => break,
+                plain => plain,
+            };
+            // what is repeated may be there any number of times
+            if matches!(rest.peek(), Some('*' | '+' | '?' | '{')) {
+                break;
+            }
+            literal.push(char);
+        }
+        literal
+    }
+}
+
+/// Whether a `|` stands outside of groups. Errs on the side of yes: beside a class, where brackets may be nested, always.
+fn has_alternatives(pattern: &str) -> bool {
+    if pattern.contains('[') {
+        return pattern.contains('|');
+    }
+    let (mut depth, mut escaped) = (0usize, false);
+    for char in pattern.chars() {
+        match char {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '|' if depth == 0 => return true,
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 fn text(input: &[u8]) -> Option<&str> {
@@ -110,6 +155,7 @@ impl Captures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_pattern_takes_as_much_as_its_scope_says() {
@@ -140,6 +186,38 @@ mod tests {
         let captures = pattern.captures(b"/items/").unwrap();
         assert_eq!((captures.get(b"/items/", 1), captures.get(b"/items/", 2)), (Some(&b"items"[..]), None));
         assert_eq!(captures.whole(), Some((0, 7)));
+    }
+
+    #[test]
+    fn literal_beginnings_are_seen_and_never_wrongly() {
+        for (pattern, expected) in [
+            ("/users/[0-9]+", "/users/"),
+            ("^/users/.*", "/users/"),
+            (r"/a\.b/\d", "/a.b/"),
+            ("/ab?c", "/a"),
+            ("/ab{2}", "/a"),
+            ("/ab*", "/a"),
+            ("/a|/b", ""),
+            ("/x(/a|/b)", "/x"),
+            ("/x[|]y", ""),
+            ("/x[](]|/z", ""),
+            ("(?i)/a", ""),
+            ("/\u{e4}/x", "/\u{e4}/x"),
+            (r"/a\x41", "/a"),
+            (r"/a\<b", "/a"),
+        ] {
+            let pattern = Pattern::new(pattern, Scope::Whole, false).unwrap();
+            assert_eq!(pattern.literal_prefix(), expected, "{}", pattern.text());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_matches_begins_with_the_literal(pattern in r"(/|a|b|\.|\\.|\*|\?|\||\(|\)|\[ab\]|\{2\}|\^|\\b){1,8}", input in "[/ab.]{0,8}") {
+            if let Ok(pattern) = Pattern::new(&pattern, Scope::Start, false) && pattern.is_match(input.as_bytes()) {
+                prop_assert!(input.starts_with(&pattern.literal_prefix()));
+            }
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ struct Paths {
     plain: Texts,
     /// Texts in lower case that compare without case.
     folded: Texts,
-    /// Patterns, and entries for any path.
+    /// Patterns without a beginning to look for, and entries for any path.
     others: List,
 }
 
@@ -134,7 +134,14 @@ impl Paths {
             PathKind::Exact(text) => texts.exact.entry(text.as_slice().into()).or_default().push(number),
             PathKind::Prefix(text) => texts.prefixes.at(text).segments.push(number),
             PathKind::StringPrefix(text) => texts.prefixes.at(text).text.push(number),
-            PathKind::Regex(_) | PathKind::RegexPrefix(_) => return self.others.push(number),
+            PathKind::Regex(pattern) | PathKind::RegexPrefix(pattern) => {
+                let literal = pattern.literal_prefix();
+                if !literal.starts_with('/') || path.ignore_case && !literal.is_ascii() {
+                    return self.others.push(number);
+                }
+                let literal = if path.ignore_case { literal.to_ascii_lowercase() } else { literal };
+                texts.prefixes.at(literal.as_bytes()).text.push(number);
+            }
         }
         texts.is_used = true;
     }
