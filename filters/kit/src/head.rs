@@ -8,10 +8,16 @@ use std::fmt;
 /// shell writes back only what changed.
 #[derive(Debug, Default, Clone)]
 pub struct Head {
+    /// What was read.
     bytes: Vec<u8>,
+    /// What was written; its spans count on behind `bytes`, which is not moved for it.
+    written: Vec<u8>,
     fields: Vec<Field>,
     edits: Vec<(EditKind, Field)>,
 }
+
+/// Room for what a filter usually writes.
+const USUAL_EDITS: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
@@ -93,7 +99,7 @@ impl Head {
             }
             fields.push(Field { name, value });
         }
-        Ok(Self { bytes, fields, edits: Vec::new() })
+        Ok(Self { bytes, written: Vec::new(), fields, edits: Vec::new() })
     }
 
     /// A head from fields, for native runners and tests.
@@ -143,13 +149,16 @@ impl Head {
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
         check(name, value)?;
         let mut same = self.get_all(name);
-        if same.next() == Some(value) && same.next().is_none() {
-            return Ok(());
-        }
+        let there = match (same.next(), same.next()) {
+            (Some(only), None) if only == value => return Ok(()),
+            (first, _) => first.is_some(),
+        };
         drop(same);
-        let field = self.forget(name, value);
+        // where nothing stands, adding is what a host does faster
+        let kind = if there || name.starts_with(':') || self.is_edited(name) { EditKind::Set } else { EditKind::Add };
+        let field = if kind == EditKind::Set { self.forget(name, value) } else { self.store(name.as_bytes(), value) };
         self.fields.push(field);
-        self.edits.push((EditKind::Set, field));
+        self.edits.push((kind, field));
         Ok(())
     }
 
@@ -185,26 +194,38 @@ impl Head {
         })
     }
 
+    fn is_edited(&self, name: &str) -> bool {
+        self.edits.iter().any(|(_, field)| self.named(field, name.as_bytes()))
+    }
+
     /// Drops fields and earlier edits of this name.
     fn forget(&mut self, name: &str, value: &[u8]) -> Field {
         let field = self.store(name.as_bytes(), value);
-        let bytes = &self.bytes;
-        let other = |f: &Field| !span(bytes, f.name).eq_ignore_ascii_case(name.as_bytes());
+        let (bytes, written) = (&self.bytes, &self.written);
+        let other =
+            |f: &Field| f.name.len != name.len() || !span(bytes, written, f.name).eq_ignore_ascii_case(name.as_bytes());
         self.fields.retain(other);
         self.edits.retain(|(_, field)| other(field));
         field
     }
 
     fn store(&mut self, name: &[u8], value: &[u8]) -> Field {
-        let name_span = Span { start: self.bytes.len(), len: name.len() };
-        self.bytes.extend(name.iter().map(u8::to_ascii_lowercase));
-        let value_span = Span { start: self.bytes.len(), len: value.len() };
-        self.bytes.extend_from_slice(value);
+        if self.written.capacity() == 0 {
+            self.written.reserve(USUAL_EDITS);
+        }
+        let start = self.bytes.len() + self.written.len();
+        self.written.extend_from_slice(name);
+        self.written.extend_from_slice(value);
+        if let Some(name) = self.written.get_mut(start - self.bytes.len()..).and_then(|end| end.get_mut(..name.len())) {
+            name.make_ascii_lowercase();
+        }
+        let name_span = Span { start, len: name.len() };
+        let value_span = Span { start: start + name.len(), len: value.len() };
         Field { name: name_span, value: value_span }
     }
 
     fn at(&self, place: Span) -> &[u8] {
-        span(&self.bytes, place)
+        span(&self.bytes, &self.written, place)
     }
 
     fn named(&self, field: &Field, name: &[u8]) -> bool {
@@ -212,8 +233,12 @@ impl Head {
     }
 }
 
-fn span(bytes: &[u8], place: Span) -> &[u8] {
-    bytes.get(place.start..place.start + place.len).unwrap_or_default()
+fn span<'a>(bytes: &'a [u8], written: &'a [u8], place: Span) -> &'a [u8] {
+    let (from, start) = match place.start.checked_sub(bytes.len()) {
+        None => (bytes, place.start),
+        Some(start) => (written, start),
+    };
+    from.get(start..start + place.len).unwrap_or_default()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<usize> {
@@ -224,7 +249,12 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<usize> {
 /// Whether `name` may stand on the wire: a token, with a colon before it for a pseudo header.
 pub fn is_header_name(name: &str) -> bool {
     let token = name.strip_prefix(':').unwrap_or(name);
-    !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    !token.is_empty() && token.bytes().all(is_token_byte)
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// Whether `value` may stand on the wire as a field value.
@@ -304,6 +334,9 @@ mod tests {
         assert_eq!(edits(&head), ["remove x", "add x-new=a", "add x-new=b"]);
         head.set("x-new", b"c").unwrap();
         assert_eq!(edits(&head), ["remove x", "set x-new=c"]);
+        head.set("x-fresh", b"d").unwrap();
+        head.set(":scheme", b"http").unwrap();
+        assert_eq!(edits(&head), ["remove x", "set x-new=c", "add x-fresh=d", "set :scheme=http"]);
     }
 
     #[test]
