@@ -1,7 +1,8 @@
 //! The table of rules: how the cost grows with their number, here and in what Envoy has for the same.
 //!
 //! Rule number I takes the path prefix `/svc-I` with the header `x-tenant: tI`. Requests hit the rule in the middle. Where a
-//! filter decides, the table behind it is small and answers 200 only to requests on which the decision is written.
+//! filter decides, the table behind it is small and answers 200 only to the rewritten path; the filter itself answers 404
+//! where no rule takes a request.
 
 use super::listener::{Modules, Variant, answer, lua};
 use super::variants::{BASE, EMPTY};
@@ -32,24 +33,45 @@ pub fn all(modules: &Modules) -> Result<Vec<Variant>, String> {
         variant("empty filter of the SDK, again", COMMON, vec![empty()?], any()),
     ];
     for size in SIZES {
-        let router = modules.filter("header-router.wasm", &routing(size))?;
+        let router = modules.filter("header-router.wasm", &routing(size, own))?;
         let decided = [
-            variant(&router_name(size), size, vec![router], by_decision()),
+            variant(&router_name(size), size, vec![router], by_new_path()),
             variant(&format!("Envoy's matcher tree, {size} entries"), size, vec![], tree(size)),
-            variant(&format!("Lua, a table of {size} entries"), size, vec![lua(&script(size))], by_decision()),
+            variant(&format!("Lua, a table of {size} entries"), size, vec![lua(&script(size))], by_new_path()),
         ];
-        variants.push(variant(&list_name(size), size, vec![], list(size)));
+        variants.push(variant(&list_name(size), size, vec![], list(size, own)));
         variants.extend(decided.map(|each| Variant { against: Some(list_name(size)), ..each }));
     }
     for (size, name) in [(1, "prefix-rewrite, 1 rule"), (COMMON, "prefix-rewrite, 1000 rules")] {
         let rewrite = modules.filter("prefix-rewrite.wasm", &rewriting(size))?;
         variants.push(variant(name, size, vec![rewrite], by_new_path()));
     }
-    let router = modules.filter("header-router.wasm", &routing(COMMON))?;
+    let router = || modules.filter("header-router.wasm", &routing(COMMON, own));
+    let last = |name: &str, filters, table| Variant {
+        path: format!("/svc-{}/items/7?x=1", COMMON - 1),
+        header: ("x-tenant", format!("t{}", COMMON - 1)),
+        ..variant(name, COMMON, filters, table)
+    };
+    let list_last = format!("Envoy's route list, the last of {COMMON} routes");
+    variants.push(last(&list_last, vec![], list(COMMON, own)));
+    let router_last = last(&format!("header-router, the last of {COMMON} rules"), vec![router()?], by_new_path());
+    variants.push(Variant { against: Some(list_last), ..router_last });
+    let tenant = |name: &str, filters, table| Variant {
+        path: "/api/items/7?x=1".to_owned(),
+        ..variant(name, COMMON, filters, table)
+    };
+    let list_tenants = format!("Envoy's route list, {COMMON} tenants under one prefix");
+    variants.push(tenant(&list_tenants, vec![], list(COMMON, shared)));
+    let tenants = modules.filter("header-router.wasm", &routing(COMMON, shared))?;
+    let name = format!("header-router, {COMMON} tenants under one prefix");
+    variants.push(Variant { against: Some(list_tenants), ..tenant(&name, vec![tenants], by_new_path()) });
+    let name = format!("header-router, {COMMON} rules, before a route that looks for its header");
+    variants
+        .push(Variant { against: Some(list_name(COMMON)), ..variant(&name, COMMON, vec![router()?], by_decision()) });
     let behind = variant(
         &format!("header-router, {COMMON} rules, before {COMMON} routes"),
         COMMON,
-        vec![router],
+        vec![router()?],
         by_cluster(COMMON),
     );
     variants.push(Variant { against: Some(list_name(COMMON)), ..behind });
@@ -68,10 +90,19 @@ fn variant(name: &str, size: usize, filters: Vec<Value>, table: Value) -> Varian
     }
 }
 
-fn routing(size: usize) -> Value {
+/// Path prefix of a rule: its own, or the one that tenants share.
+fn own(number: usize) -> String {
+    format!("/svc-{number}")
+}
+
+fn shared(_: usize) -> String {
+    "/api".to_owned()
+}
+
+fn routing(size: usize, prefix: fn(usize) -> String) -> Value {
     let rule = |number: usize| {
         json!({"name": format!("r{number}"), "targets": [{"cluster": format!("c{number}")}], "rewrite": {"prefix": "/"}, "match": {
-            "path": {"prefix": format!("/svc-{number}")},
+            "path": {"prefix": prefix(number)},
             "headers": [{"name": "x-tenant", "match": {"exact": format!("t{number}")}}]}})
     };
     json!({"rules": (0..size).map(rule).collect::<Vec<_>>(), "default": {"status": 404}})
@@ -86,13 +117,13 @@ fn rewriting(size: usize) -> Value {
     json!({"rules": (0..size).map(rule).collect::<Vec<_>>()})
 }
 
-/// The small table behind a filter that writes the decision and rewrites the path.
+/// A table that looks for the decision.
 fn by_decision() -> Value {
     let decided = json!({"prefix": "/items/", "headers": [{"name": "x-sluice-cluster", "present_match": true}]});
     json!({"routes": [answer(&decided), not_found()]})
 }
 
-/// The same behind one that rewrites only.
+/// The small table behind a filter that rewrites the path.
 fn by_new_path() -> Value {
     json!({"routes": [answer(&json!({"prefix": "/items/"})), not_found()]})
 }
@@ -111,10 +142,10 @@ fn not_found() -> Value {
 }
 
 /// Envoy's own list of the same rules.
-fn list(size: usize) -> Value {
+fn list(size: usize, prefix: fn(usize) -> String) -> Value {
     let route = |number: usize| {
         let tenant = json!({"name": "x-tenant", "string_match": {"exact": format!("t{number}")}});
-        answer(&json!({"path_separated_prefix": format!("/svc-{number}"), "headers": [tenant]}))
+        answer(&json!({"path_separated_prefix": prefix(number), "headers": [tenant]}))
     };
     json!({"routes": (0..size).map(route).chain([not_found()]).collect::<Vec<_>>()})
 }
@@ -196,7 +227,7 @@ mod tests {
 
     #[test]
     fn envoys_ways_hold_the_same_rules() {
-        assert_eq!(list(10)["routes"].as_array().unwrap().len(), 11);
+        assert_eq!(list(10, own)["routes"].as_array().unwrap().len(), 11);
         let paths = &tree(10)["matcher"]["matcher_tree"]["prefix_match_map"]["map"];
         assert_eq!(paths.as_object().unwrap().len(), 10);
         assert!(paths["/svc-5/"]["matcher"]["matcher_tree"]["exact_match_map"]["map"]["t5"].is_object());
