@@ -2,7 +2,7 @@
 //! real Envoy retries; the guest `probe` does what a header says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -50,11 +50,13 @@ fn head(mut socket: &TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn start(binary: &Path, module: &Path, port: u16, upstream: u16) -> Envoy {
+fn start(binary: &Path, module: &Path, configuration: &Value, port: u16, upstream: u16) -> Envoy {
     let address = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
     let filter = json!({"name": "probe", "typed_config": {
         "@type": format!("{TYPES}.filters.http.wasm.v3.Wasm"), "config": {
-            "name": "probe", "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module}}}}}});
+            "name": "probe", "configuration": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration.to_string()},
+            "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": {"local": {"filename": module}}}}}});
     let codec = json!({"name": "codec", "typed_config": {
         "@type": format!("{TYPES}.filters.http.upstream_codec.v3.UpstreamCodec")}});
     let router = json!({"name": "router", "typed_config": {"@type": format!("{TYPES}.filters.http.router.v3.Router")}});
@@ -71,24 +73,24 @@ fn start(binary: &Path, module: &Path, port: u16, upstream: u16) -> Envoy {
                 "@type": format!("{TYPES}.upstreams.http.v3.HttpProtocolOptions"),
                 "explicit_http_config": {"http_protocol_options": {}}, "http_filters": [filter, codec]}},
             "load_assignment": {"cluster_name": "up", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(upstream)}}]}]}}]}});
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("retries.json");
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("retries-{port}.json"));
     std::fs::write(&file, bootstrap.to_string()).unwrap();
     let mut command = Command::new(binary);
     command.arg("-c").arg(&file).args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]);
     Envoy(command.stdin(Stdio::null()).spawn().unwrap())
 }
 
-#[test]
-fn an_upstream_filters_edits_stay_for_the_next_attempt_in_envoy() {
+/// Sends a request through Envoy to an upstream that fails twice; the heads that it got. `None` without an Envoy.
+fn attempts(module: &str, configuration: &Value, request: &str) -> Option<Vec<String>> {
     let Some(binary) = std::env::var_os("ENVOY").map(PathBuf::from) else {
         eprintln!("SKIPPED: the variable ENVOY names none");
-        return;
+        return None;
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let dist = std::env::var_os("SLUICE_DIST").map_or_else(|| root.join("dist"), PathBuf::from);
     let (to, heads) = upstream(2);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let _envoy = start(&binary, &dist.join("guests/probe.wasm"), port, to);
+    let _envoy = start(&binary, &dist.join(module), configuration, port, to);
     let begin = Instant::now();
     let socket = loop {
         assert!(begin.elapsed() < PATIENCE, "Envoy does not listen");
@@ -98,17 +100,33 @@ fn an_upstream_filters_edits_stay_for_the_next_attempt_in_envoy() {
         }
     };
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let script = "x-probe-: rh: add 0 :path /again; add 0 x-attempt 1";
-    (&socket).write_all(format!("GET /a HTTP/1.1\r\nhost: a.test\r\n{script}\r\n\r\n").as_bytes()).unwrap();
+    (&socket).write_all(request.as_bytes()).unwrap();
     let answer = head(&socket);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    let seen: Vec<(String, usize)> = heads
-        .try_iter()
-        .map(|head| (head.split(' ').nth(1).unwrap().to_owned(), head.matches("x-attempt: 1").count()))
-        .collect();
+    Some(heads.try_iter().collect())
+}
+
+fn path(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap()
+}
+
+#[test]
+fn an_upstream_filters_edits_stay_for_the_next_attempt_in_envoy() {
+    let script = "x-probe-: rh: add 0 :path /again; add 0 x-attempt 1";
+    let request = format!("GET /a HTTP/1.1\r\nhost: a.test\r\n{script}\r\n\r\n");
+    let Some(heads) = attempts("guests/probe.wasm", &json!({}), &request) else { return };
+    let seen: Vec<_> = heads.iter().map(|head| (path(head), head.matches("x-attempt: 1").count())).collect();
     // adding to the path joins with a comma
-    let expected = ["/a,/again", "/a,/again,/again", "/a,/again,/again,/again"];
-    let expected: Vec<(String, usize)> =
-        expected.iter().zip(1..).map(|(path, count)| ((*path).to_owned(), count)).collect();
-    assert_eq!(seen, expected);
+    assert_eq!(seen, [("/a,/again", 1), ("/a,/again,/again", 2), ("/a,/again,/again,/again", 3)]);
+}
+
+#[test]
+fn prefix_rewrite_rewrites_the_first_attempt_only_in_envoy() {
+    let rule = |name: &str, from: &str, to: &str| {
+        json!({"name": name, "match": {"path": {"prefix": from}}, "rewrite": {"prefix": to}})
+    };
+    let rules = json!({"rules": [rule("a", "/a", "/b"), rule("b", "/b", "/c")]});
+    let request = "GET /a/x?y HTTP/1.1\r\nhost: a.test\r\n\r\n";
+    let Some(heads) = attempts("prefix-rewrite.wasm", &rules, request) else { return };
+    assert_eq!(heads.iter().map(|head| path(head)).collect::<Vec<_>>(), ["/b/x?y"; 3]);
 }

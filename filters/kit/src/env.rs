@@ -15,6 +15,9 @@ pub trait Env {
     fn source_address(&self) -> Option<IpAddr>;
     /// The port that the connection came to. Costs a host call.
     fn destination_port(&self) -> Option<u16>;
+    /// In an upstream filter, the number of the attempt to reach an upstream, from 1 on; `None` in any other position. An
+    /// attempt after the first one gets the head as the one before has left it, edits and all.
+    fn upstream_attempt(&self) -> Option<u64>;
     /// A field for the access log; in Envoy the filter state `wasm.<name>`. Best effort: a host may have no such thing.
     fn set_log_field(&self, name: &str, value: &[u8]);
     /// A line in the host's log, at a level that every host prints. The caller bounds how often.
@@ -28,6 +31,7 @@ pub struct FixedEnv {
     counts: RefCell<BTreeMap<CounterId, u64>>,
     source_address: Option<IpAddr>,
     destination_port: Option<u16>,
+    upstream_attempt: Option<u64>,
     log_fields: RefCell<BTreeMap<String, Vec<u8>>>,
     errors: RefCell<Vec<String>>,
 }
@@ -49,6 +53,13 @@ impl FixedEnv {
     #[must_use]
     pub fn with_destination_port(mut self, port: u16) -> Self {
         self.destination_port = Some(port);
+        self
+    }
+
+    /// The same for an upstream filter, in this attempt.
+    #[must_use]
+    pub fn with_upstream_attempt(mut self, attempt: u64) -> Self {
+        self.upstream_attempt = Some(attempt);
         self
     }
 
@@ -90,6 +101,10 @@ impl Env for FixedEnv {
 
     fn destination_port(&self) -> Option<u16> {
         self.destination_port
+    }
+
+    fn upstream_attempt(&self) -> Option<u64> {
+        self.upstream_attempt
     }
 
     fn set_log_field(&self, name: &str, value: &[u8]) {

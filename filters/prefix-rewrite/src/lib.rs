@@ -182,6 +182,8 @@ impl Compiled {
         let (rule, rewritten) = match self.table.find(&request) {
             Found::NeedsBody => return Flow::Hold { limit: self.max_body_bytes },
             Found::Nothing => (None, Ok(Rewritten::default())),
+            // an upstream filter has rewritten the head in the first attempt
+            Found::Entry(_) if env.upstream_attempt().is_some_and(|attempt| attempt > 1) => return Flow::Continue,
             Found::Entry(entry) => self.rewritten(entry, &request),
         };
         let changed = match target {
@@ -255,6 +257,18 @@ mod tests {
                 "sluice.filter.prefix-rewrite.where.rewrite.internal_errors_total 0",
             ]
         );
+    }
+
+    #[test]
+    fn a_second_attempt_of_an_upstream_filter_is_not_rewritten_again() {
+        let json = br#"{"rules": [{"name": "a", "match": {"path": {"prefix": "/a"}}, "rewrite": {"prefix": "/a/a"}}]}"#;
+        let filter = PrefixRewrite::from_config(json).unwrap();
+        let mut head = Head::from_fields([(":path", "/a/x")]);
+        for attempt in 1..=3 {
+            let env = FixedEnv::default().with_upstream_attempt(attempt);
+            assert_eq!(filter.stream().on_request_head(&mut head, &env), Flow::Continue);
+            assert_eq!(head.path(), b"/a/a/x");
+        }
     }
 
     #[test]

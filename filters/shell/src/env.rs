@@ -11,6 +11,8 @@ pub(crate) struct HostEnv {
     /// Host ids, in the order of the filter's table.
     counters: Vec<Option<u32>>,
     random: Cell<u64>,
+    /// An attempt was asked for, and there was none: this is no upstream filter, and will never be one.
+    is_downstream: Cell<bool>,
 }
 
 impl HostEnv {
@@ -20,7 +22,8 @@ impl HostEnv {
             let id = raw::define_metric(Metric::Counter, name);
             id.inspect_err(|status| call::log_error(&format!("metric {name}: refused with status {}", status.0))).ok()
         };
-        Self { counters: metrics.names().iter().map(define).collect(), random: Cell::new(raw::random()) }
+        let counters = metrics.names().iter().map(define).collect();
+        Self { counters, random: Cell::new(raw::random()), is_downstream: Cell::new(false) }
     }
 }
 
@@ -49,6 +52,15 @@ impl Env for HostEnv {
 
     fn destination_port(&self) -> Option<u16> {
         call::number("destination\0port")?.try_into().ok()
+    }
+
+    fn upstream_attempt(&self) -> Option<u64> {
+        if self.is_downstream.get() {
+            return None;
+        }
+        let attempt = call::number("upstream\0request_attempt_count");
+        self.is_downstream.set(attempt.is_none());
+        attempt.and_then(|attempt| attempt.try_into().ok())
     }
 
     fn set_log_field(&self, name: &str, value: &[u8]) {

@@ -53,6 +53,10 @@ impl Env for Shifted<'_> {
         self.env.destination_port()
     }
 
+    fn upstream_attempt(&self) -> Option<u64> {
+        self.env.upstream_attempt()
+    }
+
     fn set_log_field(&self, name: &str, value: &[u8]) {
         self.env.set_log_field(name, value);
     }
