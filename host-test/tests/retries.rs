@@ -122,9 +122,7 @@ fn an_upstream_filters_edits_stay_for_the_next_attempt_in_envoy() {
 
 #[test]
 fn prefix_rewrite_rewrites_the_first_attempt_only_in_envoy() {
-    let rule = |name: &str, from: &str, to: &str| {
-        json!({"name": name, "match": {"path": {"prefix": from}}, "rewrite": {"prefix": to}})
-    };
+    let rule = |name: &str, from: &str, to: &str| json!({"name": name, "match": {"path": {"prefix": from}}, "rewrite": {"prefix": to}});
     let rules = json!({"rules": [rule("a", "/a", "/b"), rule("b", "/b", "/c")]});
     let request = "GET /a/x?y HTTP/1.1\r\nhost: a.test\r\n\r\n";
     let Some(heads) = attempts("prefix-rewrite.wasm", &rules, request) else { return };
