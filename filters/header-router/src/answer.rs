@@ -62,9 +62,14 @@ impl Redirect {
         self.rewrite.uses_captures()
     }
 
-    /// The answer.
-    pub(crate) fn reply(&self, values: &Values<'_>, matched: &RequestMatch) -> Result<Reply, InvalidHeader> {
-        let location = self.location(values, matched)?;
+    /// The answer. What is not given comes from `asked`, the request as the client sent it.
+    pub(crate) fn reply(
+        &self,
+        values: &Values<'_>,
+        matched: &RequestMatch,
+        asked: &Request<'_>,
+    ) -> Result<Reply, InvalidHeader> {
+        let location = self.location(values, matched, asked)?;
         if !filter_kit::head::is_header_value(&location) || location.contains(&b' ') {
             return Err(InvalidHeader::Value);
         }
@@ -73,21 +78,27 @@ impl Redirect {
         Ok(reply)
     }
 
-    fn location(&self, values: &Values<'_>, matched: &RequestMatch) -> Result<Vec<u8>, InvalidHeader> {
-        let request = values.request;
+    fn location(
+        &self,
+        values: &Values<'_>,
+        matched: &RequestMatch,
+        asked: &Request<'_>,
+    ) -> Result<Vec<u8>, InvalidHeader> {
         let rewritten = self.rewrite.rewritten(values, matched)?;
-        let scheme = self.scheme.as_deref().map_or_else(|| request.scheme(), str::as_bytes);
+        let scheme = self.scheme.as_deref().map_or_else(|| asked.scheme(), str::as_bytes);
         let default = match scheme {
             b"https" => 443,
             _ => 80,
         };
-        let (host, asked) = match &rewritten.authority {
+        let (host, port) = match &rewritten.authority {
             Some(host) => (host.as_slice(), None),
-            None => split_port(request),
+            None => split_port(asked),
         };
-        let kept = if self.scheme.is_none() { asked } else { None };
+        let kept = if self.scheme.is_none() { port } else { None };
         let port = self.port.or(kept).filter(|port| *port != default);
-        let target = rewritten.target.as_deref().unwrap_or(request.target);
+        // what comes out as it was is not in `rewritten`
+        let path_of = if self.rewrite.changes_path() { values.request } else { asked };
+        let target = rewritten.target.as_deref().unwrap_or(path_of.target);
         let target = if self.strip_query { target.split(|b| *b == b'?').next().unwrap_or_default() } else { target };
         let mut location = [if scheme.is_empty() { b"http" } else { scheme }, b"://", host].concat();
         if let Some(port) = port {

@@ -136,10 +136,12 @@ fn finish<'t>(steps: Steps<'t>, request: &Request<'_>, env: &dyn Env, outer: Opt
     };
     let count = |number: usize| rule.counts.get(number).copied();
     match &rule.action {
-        Action::Redirect(redirect) => match redirect.reply(&plain, &entry.matched) {
-            Ok(reply) => Decision::Answer { steps, reply, count: count(0), tags: tags(&plain), dropped },
-            Err(_) => Decision::Refused { steps },
-        },
+        Action::Redirect(redirect) => {
+            match redirect.reply(&plain, &entry.matched, outer.map_or(request, |outer| outer.request)) {
+                Ok(reply) => Decision::Answer { steps, reply, count: count(0), tags: tags(&plain), dropped },
+                Err(_) => Decision::Refused { steps },
+            }
+        }
         Action::Answer(answer) => {
             let (reply, lost) = answer.reply(&plain);
             let tags = tags(&plain);

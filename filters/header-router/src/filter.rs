@@ -103,7 +103,7 @@ impl HeaderRouterStream {
         if matches!(decision, Decision::NeedsBody) {
             return Flow::Hold { limit: router.max_body_bytes };
         }
-        let told = router.is_trusted(head).then(|| router.told(&request, &decision));
+        let told = router.is_trusted(head).then(|| in_ascii(&router.told(&request, &decision)));
         let changed = match &target {
             Cow::Owned(normalized) => Some(normalized.clone()),
             Cow::Borrowed(_) => None,
@@ -158,6 +158,22 @@ fn write(head: &mut Head, steps: &Steps<'_>, route: &Route<'_>) -> Result<(), In
         head.set(MIRROR_HEADER, mirror.as_bytes())?;
     }
     Ok(())
+}
+
+/// JSON with escapes for what is not visible ASCII: every codec takes it as a header.
+fn in_ascii(json: &[u8]) -> Vec<u8> {
+    let mut ascii = Vec::with_capacity(json.len());
+    for char in String::from_utf8_lossy(json).chars() {
+        if matches!(char, ' '..='~') {
+            ascii.extend(char.to_string().into_bytes());
+        } else {
+            let mut units = [0; 2];
+            for unit in char.encode_utf16(&mut units) {
+                ascii.extend(format!("\\u{unit:04x}").into_bytes());
+            }
+        }
+    }
+    ascii
 }
 
 impl Router {

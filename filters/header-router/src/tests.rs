@@ -207,6 +207,20 @@ fn redirects_leave_default_ports_out_and_keep_what_is_not_given() {
 }
 
 #[test]
+fn a_services_redirect_leads_back_to_what_the_client_asked_for() {
+    let router = router(
+        r#"{"rules": [{"name": "p", "match": {"path": {"prefix": "/products"}}, "service": "s",
+                       "rewrite": {"prefix": "/", "host": "inner.svc:81"}}],
+            "services": [{"name": "s", "rules": [
+                {"name": "secure", "match": {"path": {"prefix": "/secure"}}, "redirect": {"scheme": "https"}},
+                {"name": "old", "match": {"path": {"exact": "/old"}}, "redirect": {"path": "/old", "status": 301}}]}],
+            "default": "continue"}"#,
+    );
+    assert_eq!(location(&router, "/products/secure?a", &[]), "302 https://client.test/products/secure?a");
+    assert_eq!(location(&router, "/products/old", &[(":authority", "c.test:82")]), "301 http://c.test:82/old");
+}
+
+#[test]
 fn headers_are_edited_both_ways_and_tags_are_logged() {
     let router = router(
         r#"{"rules": [{"name": "r", "match": {"path": {"regex": "/u/(?<id>[0-9]+)"}}, "targets": [{"cluster": "c"}],
@@ -327,6 +341,7 @@ fn a_secret_header_shows_the_decision_and_goes_no_further() {
         "{told}"
     );
     assert!(shown("/x", "0123456789abcdef").unwrap().starts_with(r#"{"outcome":"rejected","status":404"#));
+    assert!(shown("/a/\u{e4}\u{7f}", "0123456789abcdef").unwrap().contains(r#""path":"/a/\u00e4\u007f""#));
     for wrong in ["", "0123456789abcdeF", "0123456789abcde", "0123456789abcdef0"] {
         assert_eq!(shown("/a/x", wrong), None, "{wrong}");
         assert_eq!(shown("/x", wrong), None, "{wrong}");
