@@ -1,14 +1,21 @@
 //! The answer to one request.
 
+use std::time::Duration;
+
+use crate::wishes::Wishes;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use serde::Serialize;
 
 /// A request with this header gets all its headers and trailers back.
 const ECHO_HEADERS: &str = "x-echo-headers";
+
+/// Which attempt of a request this is, where the proxy before this server says so (Envoy's
+/// `include_request_attempt_count`).
+const ATTEMPT: &str = "x-envoy-attempt-count";
 
 /// What the answer tells, in this order.
 #[derive(Serialize)]
@@ -17,6 +24,9 @@ struct Received<'r> {
     method: &'r str,
     path: String,
     host: String,
+    /// Which attempt it was, when the request says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
     /// The size of the body, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     body_bytes: Option<u64>,
@@ -28,7 +38,8 @@ struct Received<'r> {
     trailers: Vec<String>,
 }
 
-/// Reads the request to its end and tells what it was. The body is counted, not kept.
+/// Reads the request to its end and tells what it was, late or with an error if its query wishes that. The body is counted,
+/// not kept.
 pub async fn answer(service: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, mut body) = request.into_parts();
     let has_body = !body.is_end_stream();
@@ -48,11 +59,14 @@ pub async fn answer(service: &str, request: Request<Incoming>) -> Response<Full<
         (None, None) => String::new(),
     };
     let path = head.uri.path_and_query().map_or("*", |path| path.as_str());
+    let attempt = head.headers.get(ATTEMPT).and_then(|value| value.to_str().ok()?.parse().ok());
+    let wishes = Wishes::read(head.uri.query().unwrap_or_default());
     let received = Received {
         service,
         method: head.method.as_str(),
         path: printable(path.as_bytes()),
         host,
+        attempt,
         body_bytes: has_body.then_some(body_bytes),
         headers: head.headers.contains_key(ECHO_HEADERS).then(|| lines(&head.headers)),
         trailers,
@@ -60,7 +74,12 @@ pub async fn answer(service: &str, request: Request<Incoming>) -> Response<Full<
     // Strings and numbers always become JSON.
     let mut text = serde_json::to_string(&received).unwrap_or_default();
     text.push('\n');
+    tokio::time::sleep(Duration::from_millis(wishes.delay_ms)).await;
     let mut response = Response::new(Full::from(text));
+    // Without a number, every attempt is the first.
+    if attempt.unwrap_or(1) <= wishes.failures {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -2,6 +2,7 @@
 
 mod echo;
 mod options;
+mod wishes;
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};

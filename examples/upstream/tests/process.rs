@@ -95,6 +95,27 @@ fn bodies_are_counted_whether_or_not_their_length_is_known_and_trailers_are_told
 }
 
 #[test]
+fn attempts_are_told_and_as_many_fail_as_the_query_says() {
+    let upstream = Upstream::start(&["v1"]);
+    let get = |attempt: &str| {
+        let head = format!("GET /a?fail=1 HTTP/1.1\r\nHost: h\r\n{attempt}Connection: close\r\n\r\n");
+        upstream.exchange(0, head.as_bytes())
+    };
+    assert!(get("").starts_with("HTTP/1.1 503 ") && !get("").contains("attempt"));
+    assert!(get("x-envoy-attempt-count: 1\r\n").starts_with("HTTP/1.1 503 "));
+    let second = get("x-envoy-attempt-count: 2\r\n");
+    assert!(second.starts_with("HTTP/1.1 200 ") && second.contains("\"attempt\":2"), "{second}");
+}
+
+#[test]
+fn an_answer_waits_as_long_as_the_query_says() {
+    let upstream = Upstream::start(&["v1"]);
+    let started = std::time::Instant::now();
+    upstream.exchange(0, b"GET /a?delay_ms=50 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert!(started.elapsed() >= std::time::Duration::from_millis(50));
+}
+
+#[test]
 fn a_request_that_is_no_http_is_refused_and_the_next_one_served() {
     let upstream = Upstream::start(&["v1"]);
     // hyper takes UTF-8 in a path, and nothing else beyond ASCII.
