@@ -3,7 +3,7 @@
 
 use filter_kit::Filter;
 use std::fs;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -81,19 +81,61 @@ fn wait_for(ports: &[u16], running: &mut Running) {
     }
 }
 
-const PORTS: [u16; 4] = [10000, 9901, 18081, 18082];
+/// What stands in `examples/NAME/demo.conf`.
+struct Demo {
+    bootstrap: String,
+    /// Why the embedded gateway cannot serve it.
+    envoy_only: Option<String>,
+    /// Name and address of each service; the listener and the admin pages have names of their own.
+    addresses: Vec<(String, SocketAddr)>,
+    upstreams: Vec<String>,
+}
+
+impl Demo {
+    fn read(name: &str) -> Self {
+        let text = fs::read_to_string(root().join(format!("examples/{name}/demo.conf"))).unwrap();
+        let bootstrap = format!("envoy-configs/{name}.yaml");
+        let mut demo = Self { bootstrap, envoy_only: None, addresses: Vec::new(), upstreams: Vec::new() };
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            match line.split_once(' ').unwrap() {
+                ("envoy-only", why) => demo.envoy_only = Some(why.to_owned()),
+                ("upstream", rest) => {
+                    let (name, address) = rest.split_once(' ').unwrap();
+                    demo.upstreams.push(format!("{name}={address}"));
+                    demo.addresses.push((format!("cluster {name}"), address.parse().unwrap()));
+                }
+                (what, address) => demo.addresses.push((what.to_owned(), address.parse().unwrap())),
+            }
+        }
+        demo
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        self.addresses.iter().map(|(_, address)| address.port()).collect()
+    }
+}
+
+/// Names of all examples.
+fn examples() -> Vec<String> {
+    let entries = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let examples = entries.filter(|path| path.join("demo.conf").is_file());
+    let mut names: Vec<_> = examples.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
 
 /// Starts the demo servers and a gateway, and runs the commands of a page.
-fn follow(page: &str, gateway: &mut Command) {
-    for port in PORTS {
-        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "port {port} is taken; the pages' commands need it");
+fn follow(page: &str, demo: &Demo, gateway: &mut Command) {
+    let ports = demo.ports();
+    for port in &ports {
+        assert!(TcpStream::connect(("127.0.0.1", *port)).is_err(), "port {port} is taken; the pages' commands need it");
     }
     let programs = Path::new(env!("CARGO_BIN_EXE_sluice")).parent().unwrap();
     let mut upstreams = Command::new(programs.join("demo-upstream"));
-    upstreams.args(["--serve", "product-service-v1=127.0.0.1:18081", "--serve", "product-service-v2=127.0.0.1:18082"]);
+    upstreams.args(demo.upstreams.iter().flat_map(|upstream| ["--serve", upstream]));
     let mut running = Running(vec![start(upstreams.stdout(Stdio::null()))]);
     running.0.push(start(gateway.stdout(Stdio::null()).stderr(Stdio::null())));
-    wait_for(&PORTS, &mut running);
+    wait_for(&ports, &mut running);
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     let commands = commands(page);
     assert!(!commands.is_empty(), "{page} has no commands");
@@ -102,23 +144,63 @@ fn follow(page: &str, gateway: &mut Command) {
         shell.arg("-c").arg(format!("{command} 2>&1")).env("PATH", &path).current_dir(root());
         let output = shell.output().unwrap();
         let seen = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(seen, expected, "{page}: $ {command}");
+        assert_eq!(seen, expected, "{page} with {:?}: $ {command}", gateway.get_program());
     }
 }
 
 /// One test, since the pages' ports are fixed.
 #[test]
 fn commands_of_the_pages_print_what_they_say_embedded_and_on_envoy() {
-    for page in ["README.md", "examples/products/README.md"] {
-        let mut embedded = Command::new(env!("CARGO_BIN_EXE_sluice"));
-        follow(page, embedded.args(["serve", "envoy-configs/products.yaml"]));
+    let pages = examples().into_iter().map(|name| (format!("examples/{name}/README.md"), name));
+    for (page, example) in [("README.md".to_owned(), "products".to_owned())].into_iter().chain(pages) {
+        let demo = Demo::read(&example);
+        match &demo.envoy_only {
+            Some(why) => eprintln!("SKIPPED on the embedded gateway: {page}: {why}"),
+            None => {
+                let mut embedded = Command::new(env!("CARGO_BIN_EXE_sluice"));
+                follow(&page, &demo, embedded.args(["serve", &demo.bootstrap]));
+            }
+        }
         let Some(envoy) = std::env::var_os("ENVOY") else {
-            eprintln!("SKIPPED on Envoy: the variable ENVOY names none");
+            eprintln!("SKIPPED on Envoy: {page}: the variable ENVOY names none");
             continue;
         };
         let mut envoy = Command::new(envoy);
-        follow(page, envoy.args(["-c", "envoy-configs/products.yaml", "--use-dynamic-base-id", "-l", "off"]));
+        follow(&page, &demo, envoy.args(["-c", &demo.bootstrap, "--use-dynamic-base-id", "-l", "off"]));
     }
+}
+
+/// The clusters of a bootstrap are what its example starts, and every bootstrap is checked by `sluice validate` too.
+#[test]
+fn examples_start_what_their_bootstraps_name() {
+    let address = |value: &serde_json::Value| {
+        let socket = &value["address"]["socket_address"];
+        format!("{}:{}", socket["address"].as_str().unwrap(), socket["port_value"]).parse().unwrap()
+    };
+    let mut bootstraps: Vec<String> = Vec::new();
+    for example in examples() {
+        let demo = Demo::read(&example);
+        let text = fs::read_to_string(root().join(&demo.bootstrap)).unwrap();
+        let bootstrap: serde_json::Value = serde_json::from_slice(&json(&text)).unwrap();
+        let resources = &bootstrap["static_resources"];
+        let mut expected: Vec<(String, SocketAddr)> = vec![
+            ("listener".to_owned(), address(&resources["listeners"][0])),
+            ("admin".to_owned(), address(&bootstrap["admin"])),
+        ];
+        for cluster in resources["clusters"].as_array().unwrap() {
+            let endpoint = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+            expected.push((format!("cluster {}", cluster["name"].as_str().unwrap()), address(endpoint)));
+        }
+        assert_eq!(demo.addresses, expected, "{example}");
+        let mut validate = Command::new(env!("CARGO_BIN_EXE_sluice"));
+        let output = validate.args(["validate", &demo.bootstrap]).current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stdout));
+        bootstraps.push(format!("{example}.yaml"));
+    }
+    let files = fs::read_dir(root().join("envoy-configs")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    assert_eq!(files, bootstraps, "every bundled bootstrap has an example");
 }
 
 /// YAML as the JSON that a filter reads.

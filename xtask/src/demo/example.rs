@@ -26,6 +26,8 @@ pub struct Example {
     pub admin: SocketAddr,
     /// What stands behind the gateway.
     pub upstreams: Vec<Upstream>,
+    /// Why the embedded gateway cannot serve it, if that is so.
+    pub envoy_only: Option<String>,
     /// Commands to try, from the README.
     pub commands: Vec<String>,
 }
@@ -66,9 +68,9 @@ fn all(root: &Path) -> Vec<String> {
     names
 }
 
-/// Reads `listener ADDRESS`, `admin ADDRESS` and `upstream NAME ADDRESS` lines; `#` starts a comment.
+/// Reads `listener ADDRESS`, `admin ADDRESS`, `upstream NAME ADDRESS` and `envoy-only REASON` lines; `#` starts a comment.
 fn parse(text: &str, bootstrap: PathBuf, commands: Vec<String>) -> Result<Example, String> {
-    let (mut listener, mut admin, mut upstreams) = (None, None, Vec::new());
+    let (mut listener, mut admin, mut upstreams, mut envoy_only) = (None, None, Vec::new(), None);
     for (line, number) in text.lines().zip(1..) {
         let address = |word: &str| word.parse().map_err(|_| format!("line {number}: {word} is no IP:PORT"));
         let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
@@ -79,8 +81,9 @@ fn parse(text: &str, bootstrap: PathBuf, commands: Vec<String>) -> Result<Exampl
             ["upstream", name, word] => {
                 upstreams.push(Upstream { name: (*name).to_owned(), address: address(word)? });
             }
+            ["envoy-only", reason @ ..] if !reason.is_empty() => envoy_only = Some(reason.join(" ")),
             _ => {
-                let expected = "`listener IP:PORT`, `admin IP:PORT` or `upstream NAME IP:PORT`";
+                let expected = "`listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT` or `envoy-only REASON`";
                 return Err(format!("line {number}: expected {expected}"));
             }
         }
@@ -90,7 +93,7 @@ fn parse(text: &str, bootstrap: PathBuf, commands: Vec<String>) -> Result<Exampl
     }
     let listener = listener.ok_or("no listener")?;
     let admin = admin.ok_or("no admin")?;
-    Ok(Example { bootstrap, listener, admin, upstreams, commands })
+    Ok(Example { bootstrap, listener, admin, upstreams, envoy_only, commands })
 }
 
 /// The curl commands in a README's code blocks: after `$ `, and without it in a block of shell code.
@@ -135,6 +138,7 @@ mod tests {
         dir.write("envoy-configs/shop.yaml", b"");
         let example = Example::read(dir.path(), "shop").unwrap();
         assert_eq!(example.commands, ["curl a"]);
+        assert_eq!(example.envoy_only, None);
         let addresses: Vec<_> = example.addresses().map(|(address, what)| format!("{address} {what}")).collect();
         assert_eq!(
             addresses,
@@ -144,6 +148,8 @@ mod tests {
                 "127.0.0.1:18081 v1"
             ]
         );
+        dir.write("examples/shop/demo.conf", format!("envoy-only no retries here\n{CONF}").as_bytes());
+        assert_eq!(Example::read(dir.path(), "shop").unwrap().envoy_only.as_deref(), Some("no retries here"));
         let text = Example::read(dir.path(), "shpo").unwrap_err().to_string();
         assert_eq!(text, "no example `shpo`; there is: shop");
     }
@@ -152,7 +158,10 @@ mod tests {
     fn mistakes_in_the_file_are_named_with_their_line() {
         for (text, expected) in [
             ("listener here", "line 1: here is no IP:PORT"),
-            ("\nport 1", "line 2: expected `listener IP:PORT`, `admin IP:PORT` or `upstream NAME IP:PORT`"),
+            (
+                "\nenvoy-only",
+                "line 2: expected `listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT` or `envoy-only REASON`",
+            ),
             ("listener 127.0.0.1:1", "no upstream"),
             ("upstream a 127.0.0.1:1\nadmin 127.0.0.1:2", "no listener"),
         ] {

@@ -62,6 +62,7 @@ impl Request {
 /// Builds what is needed, starts it, tells what to try, and ends it all on Ctrl-C, SIGTERM or the end of any part.
 pub fn run(project: &Project, request: &Request) -> Outcome<()> {
     let example = Example::read(&project.root, &request.example)?;
+    suits(request, &example)?;
     // Before the build: nobody wants to learn this after minutes.
     ready::all_free(&example)?;
     wasm::build(project)?;
@@ -106,6 +107,17 @@ pub fn run(project: &Project, request: &Request) -> Outcome<()> {
     Ok(())
 }
 
+/// Refuses an example that the gateway cannot serve.
+fn suits(request: &Request, example: &Example) -> Outcome<()> {
+    match (&example.envoy_only, request.gateway) {
+        (Some(why), Gateway::Embedded) => Err(Failure::new(format!(
+            "{why}; run this example on Envoy: make run EXAMPLE={} GATEWAY=envoy",
+            request.example
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Builds the programs; gives the gateway's command line.
 fn build(project: &Project, gateway: Gateway, example: &Example) -> Outcome<Command> {
     let mut cargo = project.cargo();
@@ -144,6 +156,21 @@ fn invitation(project: &Project, example: &Example, logs: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn an_example_for_envoy_alone_is_not_started_on_the_embedded_gateway() {
+        let dir = Scratch::new("envoy-only");
+        let conf = "envoy-only no retries\nlistener 127.0.0.1:1\nadmin 127.0.0.1:2\nupstream a 127.0.0.1:3\n";
+        dir.write("examples/shop/demo.conf", conf.as_bytes());
+        dir.write("envoy-configs/shop.yaml", b"");
+        let example = Example::read(dir.path(), "shop").unwrap();
+        let mut request = Request { gateway: Gateway::Embedded, example: "shop".to_owned() };
+        let text = suits(&request, &example).unwrap_err().to_string();
+        assert_eq!(text, "no retries; run this example on Envoy: make run EXAMPLE=shop GATEWAY=envoy");
+        request.gateway = Gateway::Envoy;
+        assert_eq!(suits(&request, &example), Ok(()));
+    }
 
     #[test]
     fn the_request_has_defaults_and_names_mistakes() {
