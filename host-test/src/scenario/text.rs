@@ -14,7 +14,7 @@ pub enum Text {
     Bytes(Vec<u8>),
 }
 
-/// A header, as `name: value`, or as `{name: .., value: .., count: 3}`.
+/// A header, as `name: value`, or as `{name: .., value: .., count: 3}` or `{name: .., value: .., times: 3}`.
 #[derive(Debug, Clone)]
 pub struct Header {
     /// Lower case; with several headers a number follows.
@@ -23,6 +23,8 @@ pub struct Header {
     pub value: Text,
     /// How many such headers; above 1 their names are numbered.
     pub count: usize,
+    /// How often it stands there.
+    pub times: usize,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +41,7 @@ struct HeaderForm {
     name: String,
     value: Text,
     count: Option<usize>,
+    times: Option<usize>,
 }
 
 /// Most bytes that one notation may stand for.
@@ -96,12 +99,18 @@ impl<'de> Deserialize<'de> for Header {
             fn visit_str<E: de::Error>(self, line: &str) -> Result<Header, E> {
                 let (name, value) =
                     line.split_once(':').ok_or_else(|| E::invalid_value(Unexpected::Str(line), &self))?;
-                Ok(Header { name: name.to_ascii_lowercase(), value: Text::Plain(value.trim().into()), count: 1 })
+                Ok(Header {
+                    name: name.to_ascii_lowercase(),
+                    value: Text::Plain(value.trim().into()),
+                    count: 1,
+                    times: 1,
+                })
             }
 
             fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Header, M::Error> {
                 let form = HeaderForm::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Header { name: form.name.to_ascii_lowercase(), value: form.value, count: form.count.unwrap_or(1) })
+                let (count, times) = (form.count.unwrap_or(1), form.times.unwrap_or(1));
+                Ok(Header { name: form.name.to_ascii_lowercase(), value: form.value, count, times })
             }
         }
         source.deserialize_any(Reader)
@@ -129,7 +138,7 @@ pub fn expand(headers: &[Header]) -> Vec<(String, Vec<u8>)> {
     let one = |header: &Header| -> Vec<(String, Vec<u8>)> {
         let value = header.value.bytes().to_vec();
         match header.count {
-            1 => vec![(header.name.clone(), value)],
+            1 => vec![(header.name.clone(), value); header.times],
             count => (0..count).map(|number| (format!("{}-{number}", header.name), value.clone())).collect(),
         }
     };

@@ -3,7 +3,7 @@
 use super::exchange::Exchange;
 use super::format::{Case, File, FilterUse, Position, expand};
 use super::observe::{Cost, Observation};
-use crate::{Clock, Host, Metric, Module, PluginConfig, Worker};
+use crate::{Clock, HeaderMap, Host, Metric, Module, PluginConfig, Role, Worker};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,15 +17,21 @@ pub fn request_head(case: &Case) -> Vec<(String, Vec<u8>)> {
     }
     head.push((":path".to_owned(), request.path.bytes().to_vec()));
     head.push((":method".to_owned(), request.method.clone().into_bytes()));
-    head.push((":scheme".to_owned(), b"http".to_vec()));
-    head.extend(expand(&request.headers));
+    let headers = expand(&request.headers);
+    // what a client says of the scheme is believed, unless the host is told to know better
+    let told = headers.iter().find(|(name, _)| name == "x-forwarded-proto").map(|(_, value)| value.clone());
+    let scheme = told.clone().filter(|told| matches!(told.as_slice(), b"http" | b"https"));
+    head.push((":scheme".to_owned(), scheme.unwrap_or_else(|| b"http".to_vec())));
+    head.extend(headers);
     match &request.body {
         Some(_) if !request.trailers.is_empty() => head.push(("transfer-encoding".to_owned(), b"chunked".to_vec())),
         Some(body) => head.push(("content-length".to_owned(), body.bytes().len().to_string().into_bytes())),
         None => {}
     }
-    head.push(("x-forwarded-proto".to_owned(), b"http".to_vec()));
-    head
+    if told.is_none() {
+        head.push(("x-forwarded-proto".to_owned(), b"http".to_vec()));
+    }
+    received(Role::Request, head)
 }
 
 /// The upstream's response head.
@@ -38,7 +44,14 @@ pub fn response_head(case: &Case) -> Vec<(String, Vec<u8>)> {
     } else {
         head.push(("transfer-encoding".to_owned(), b"chunked".to_vec()));
     }
-    head
+    received(Role::Response, head)
+}
+
+/// What is left of a head's entries in a host that keeps one of some names.
+fn received(role: Role, head: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+    let mut map = HeaderMap::new();
+    head.iter().for_each(|(name, value)| map.append(role, name.as_bytes(), value));
+    map.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
 }
 
 /// A configuration as the host hands it over: text as it is, anything else as JSON.
