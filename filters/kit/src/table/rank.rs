@@ -44,7 +44,7 @@ impl Rank {
             Order::Specificity | Order::Length => Some(Specificity {
                 host: Reverse(host_rank(host)),
                 path: Reverse(path_rank(matched, order)),
-                method: Reverse(!matched.methods.is_empty()),
+                method: Reverse(has_method(matched)),
                 headers: Reverse(matched.headers.len()),
                 query_parameters: Reverse(matched.query_parameters.len()),
                 others: Reverse(
@@ -90,6 +90,11 @@ impl Rank {
         }
         by(self.specificity, other.specificity).unwrap_or("earlier in the file")
     }
+}
+
+/// A method of HTTP, or one of gRPC that the path does not tell already.
+fn has_method(matched: &RequestMatch) -> bool {
+    !matched.methods.is_empty() || matched.grpc.as_ref().is_some_and(|grpc| grpc.method.is_some())
 }
 
 /// Kind, length, and for equal lengths whether it stands for less.
