@@ -1,6 +1,10 @@
 //! The `sluice` command.
 
 mod bench;
+mod config_file;
+mod explain;
+mod request;
+mod requests;
 mod serve;
 mod test;
 mod validate;
@@ -23,6 +27,8 @@ enum Command {
     Serve(serve::Serve),
     /// Check filter configurations, by themselves or in an Envoy bootstrap.
     Validate(validate::Validate),
+    /// Say what becomes of a request, and why.
+    Explain(explain::Explain),
     /// Run scenario files in the pure filters, in our host and in Envoy.
     Test(test::Test),
     /// Measure what the filters cost in Envoy.
@@ -33,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Validate(validate) => validate.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
     };

@@ -9,7 +9,7 @@ use filter_kit::pattern::Captures;
 use filter_kit::rewrite::Rewritten;
 use filter_kit::table::{Entry, Found};
 use filter_kit::template::{Encoding, Values};
-use filter_kit::{CounterId, Env, Reply};
+use filter_kit::{Env, Reply};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -19,9 +19,9 @@ pub(crate) enum Decision<'t> {
     /// No rule takes it.
     Default(&'t Default),
     /// A rule takes it, and it cannot go on.
-    Answer { steps: Steps<'t>, reply: Reply, count: Option<CounterId>, tags: Tags, dropped: u64 },
+    Answer { steps: Steps<'t>, reply: Reply, chosen: Option<usize>, tags: Tags, dropped: u64 },
     /// A rule takes it, and it goes to a cluster.
-    Route { steps: Steps<'t>, route: Route<'t>, count: Option<CounterId>, tags: Tags, dropped: u64 },
+    Route { steps: Steps<'t>, route: Route<'t>, chosen: usize, tags: Tags, dropped: u64 },
     /// A rule takes it, and its path or host cannot be rewritten.
     Refused { steps: Steps<'t> },
 }
@@ -62,6 +62,15 @@ impl<'t> Decision<'t> {
             Self::Answer { steps, .. } | Self::Route { steps, .. } | Self::Refused { steps } => Some(steps),
         }
     }
+
+    /// Number of the target that was chosen, if there were any.
+    pub(crate) fn chosen(&self) -> Option<usize> {
+        match self {
+            Self::Answer { chosen, .. } => *chosen,
+            Self::Route { chosen, .. } => Some(*chosen),
+            Self::NeedsBody | Self::Default(_) | Self::Refused { .. } => None,
+        }
+    }
 }
 
 impl<'t> Steps<'t> {
@@ -98,8 +107,7 @@ impl Router {
         let steps = Steps { first, second: Some((service, second)) };
         if second.is_none() {
             let reply = Reply::status(service.no_rule_status, "sluice_router_no_rule");
-            let count = first.rule.counts.first().copied();
-            return Decision::Answer { steps, reply, count, tags: Vec::new(), dropped: 0 };
+            return Decision::Answer { steps, reply, chosen: None, tags: Vec::new(), dropped: 0 };
         }
         finish(steps, &inner, env, Some(Outer { request, values, rewritten: &rewritten }))
     }
@@ -134,18 +142,17 @@ fn finish<'t>(steps: Steps<'t>, request: &Request<'_>, env: &dyn Env, outer: Opt
         }
         tags
     };
-    let count = |number: usize| rule.counts.get(number).copied();
     match &rule.action {
         Action::Redirect(redirect) => {
             match redirect.reply(&plain, &entry.matched, outer.map_or(request, |outer| outer.request)) {
-                Ok(reply) => Decision::Answer { steps, reply, count: count(0), tags: tags(&plain), dropped },
+                Ok(reply) => Decision::Answer { steps, reply, chosen: None, tags: tags(&plain), dropped },
                 Err(_) => Decision::Refused { steps },
             }
         }
         Action::Answer(answer) => {
             let (reply, lost) = answer.reply(&plain);
             let tags = tags(&plain);
-            Decision::Answer { steps, reply, count: count(0), tags, dropped: dropped + lost }
+            Decision::Answer { steps, reply, chosen: None, tags, dropped: dropped + lost }
         }
         // the rules of a service cannot pick another; the configuration has been checked
         Action::Service(_) => Decision::Refused { steps },
@@ -157,7 +164,7 @@ fn finish<'t>(steps: Steps<'t>, request: &Request<'_>, env: &dyn Env, outer: Opt
                 To::Cluster(cluster) => cluster,
                 To::Status(status) => {
                     let reply = Reply::status(*status, "sluice_router_no_backend");
-                    return Decision::Answer { steps, reply, count: count(number), tags: tags(&values), dropped };
+                    return Decision::Answer { steps, reply, chosen: Some(number), tags: tags(&values), dropped };
                 }
             };
             let Ok(mut rewritten) = rule.rewrite.rewritten(&values, &entry.matched) else {
@@ -193,7 +200,7 @@ fn finish<'t>(steps: Steps<'t>, request: &Request<'_>, env: &dyn Env, outer: Opt
                 |share: u32| share >= WHOLE || (u128::from(env.random()) * u128::from(WHOLE)) >> 64 < u128::from(share);
             let mirror = mirror.filter(|mirror| drawn(mirror.share)).map(|mirror| mirror.cluster.as_str());
             let route = Route { cluster, rewritten, request_headers, response_headers, mirror };
-            Decision::Route { steps, route, count: count(number), tags, dropped }
+            Decision::Route { steps, route, chosen: number, tags, dropped }
         }
     }
 }

@@ -1,18 +1,20 @@
 //! Why a request goes where it goes.
 
 use crate::decide::{Decision, Step, Steps};
-use crate::filter::HeaderRouter;
+use crate::filter::{HeaderRouter, OURS};
 use crate::router::{Default, Router, Rules};
 use crate::rule::Action;
-use filter_kit::matching::{Request, Unmet, World};
+use filter_kit::explain::{Detail, Stage};
+use filter_kit::matching::{Request, World};
 use filter_kit::{Env, Head};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// What becomes of a request, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// `routed`, `redirected`, `answered`, `rejected` (no rule, and a status), `default` (no rule, and it goes on),
-    /// `refused` (its path cannot be rewritten) or `needs_body`.
+    /// `refused` (its path cannot be rewritten), `too_large` (its body, for a filter that looks at it) or `needs_body`.
     pub outcome: &'static str,
     /// Name of the rule that decided, as in `x-sluice-route`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +49,9 @@ pub struct Explanation {
     /// The shares of the deciding rule's targets, if there is a choice.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub split: Vec<Share>,
+    /// What chose among them: `drawn`, or as in `header x-user`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen_by: Option<String>,
     /// Each table that was asked, and what its rules said.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
@@ -59,75 +64,50 @@ pub struct Share {
     pub target: String,
     /// Parts per 10,000.
     pub share: u64,
+    /// Whether it is the one.
+    pub chosen: bool,
 }
 
-/// A table that was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Stage {
-    /// `rules`, or the name of a service.
-    pub table: String,
-    /// The path that its rules saw.
-    pub path: String,
-    /// The host that its rules saw.
-    pub host: String,
-    /// Rules that could have taken the request by host and path, in the order in which they are tried; the first ones
-    /// only, if they are many.
-    pub candidates: Vec<Candidate>,
-    /// How many other rules there are.
-    pub others: usize,
-}
-
-/// What a rule said of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Candidate {
-    /// Its name.
-    pub rule: String,
-    /// Its priority.
-    pub priority: u16,
-    /// Whether it took the request.
-    pub found: Found,
-    /// Its conditions, for the one that took the request; what put it behind, or the condition that failed.
-    pub why: String,
-}
-
-/// Whether a rule took a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Found {
-    /// It did.
-    Matched,
-    /// It would have, but another came first.
-    Behind,
-    /// A condition failed.
-    Failed,
-}
-
-/// Most candidates of a table.
-const MAX_CANDIDATES: usize = 100;
 /// Longest decision header in bytes.
 const MAX_TOLD: usize = 4096;
 
 impl HeaderRouter {
-    /// Says what becomes of a request and, if `candidates` are wanted, what each rule said of it. `body` is there or not;
-    /// without it, a request that depends on it comes out as `needs_body`.
-    pub fn explain(&self, head: &Head, body: Option<&[u8]>, env: &dyn Env, candidates: bool) -> Explanation {
-        let target = self.router.matching().path_form().apply(head.path());
-        let world = World::new(env, body);
-        let request = Request::new(head, &target, self.router.matching(), &world);
-        let decision = self.router.decide(&request, env);
-        let mut explanation = summary(&request, &decision);
-        if candidates {
-            explanation.stages = self.router.stages(&request, &decision);
+    /// Says what becomes of a request, and what each rule said of it. `body` is there or not; without it, a request that
+    /// depends on it comes out as `needs_body`.
+    pub fn explain(&self, head: &Head, body: Option<&[u8]>, env: &dyn Env, detail: Detail) -> Explanation {
+        let router = &self.router;
+        let mut head = Cow::Borrowed(head);
+        if OURS.iter().any(|name| head.get(name).is_some()) {
+            OURS.iter().for_each(|name| head.to_mut().remove(name));
         }
-        explanation
+        let target = router.matching().path_form().apply(head.path());
+        let told = |body| {
+            let world = World::new(env, body);
+            let request = Request::new(&head, &target, router.matching(), &world);
+            let decision = router.decide(&request, env);
+            let mut explanation = router.summary(&request, &decision);
+            if detail != Detail::Outcome {
+                explanation.stages = router.stages(&request, &decision, detail);
+            }
+            explanation
+        };
+        if body.is_some_and(|body| body.len() > router.max_body_bytes) {
+            // the body counts only if somebody asks for it
+            let explanation = told(None);
+            return match explanation.outcome {
+                "needs_body" => Explanation { outcome: "too_large", status: Some(413), ..explanation },
+                _ => explanation,
+            };
+        }
+        told(body)
     }
 }
 
 impl Router {
     /// The decision as the value of a response header: JSON, with as many candidates as fit.
     pub(crate) fn told(&self, request: &Request<'_>, decision: &Decision<'_>) -> Vec<u8> {
-        let mut explanation = summary(request, decision);
-        explanation.stages = self.stages(request, decision);
+        let mut explanation = self.summary(request, decision);
+        explanation.stages = self.stages(request, decision, Detail::Candidates);
         loop {
             let text = serde_json::to_string(&explanation).unwrap_or_default();
             if text.len() <= MAX_TOLD {
@@ -153,46 +133,82 @@ impl Router {
         }
     }
 
-    fn stages(&self, request: &Request<'_>, decision: &Decision<'_>) -> Vec<Stage> {
+    fn stages(&self, request: &Request<'_>, decision: &Decision<'_>, detail: Detail) -> Vec<Stage> {
         let steps = decision.steps();
-        let mut stages = vec![stage("rules", &self.rules, request, steps.map(|steps| steps.first))];
+        let mut stages = vec![stage("rules", &self.rules, request, steps.map(|steps| steps.first), detail)];
         if let Some(Steps { first, second: Some((service, second)) }) = steps {
             let rewritten = first.rewritten(request, service);
             let target = rewritten.target.as_deref().unwrap_or(request.target);
             let authority = rewritten.authority.as_deref().unwrap_or(request.authority);
             let inner = request.rewritten(target, authority);
-            stages.push(stage(&service.name, &service.rules, &inner, *second));
+            stages.push(stage(&service.name, &service.rules, &inner, *second, detail));
         }
         stages
     }
+
+    fn summary(&self, request: &Request<'_>, decision: &Decision<'_>) -> Explanation {
+        let mut explanation = summary(request, decision);
+        if !can_be_written(request, decision) {
+            let Explanation { rule, .. } = explanation;
+            return Explanation { outcome: "refused", rule, status: Some(400), ..Explanation::default() };
+        }
+        let (Some(steps), Some(chosen)) = (decision.steps(), decision.chosen()) else { return explanation };
+        let Action::Targets(targets) = &steps.rule().action else { return explanation };
+        let share = |(number, share): (usize, u64)| {
+            Some(Share { target: targets.targets.get(number)?.label(), share, chosen: number == chosen })
+        };
+        explanation.split = targets.shares().filter_map(share).collect();
+        if explanation.split.len() < 2 {
+            explanation.split.clear();
+            return explanation;
+        }
+        let rewritten = steps.second.map(|(service, _)| steps.first.rewritten(request, service)).unwrap_or_default();
+        let target = rewritten.target.as_deref().unwrap_or(request.target);
+        let authority = rewritten.authority.as_deref().unwrap_or(request.authority);
+        let by = targets.chosen_by(&request.rewritten(target, authority));
+        explanation.chosen_by = Some(by.unwrap_or_else(|| "drawn".to_owned()));
+        explanation
+    }
+}
+
+/// Whether a head can hold what becomes of path and host.
+fn can_be_written(request: &Request<'_>, decision: &Decision<'_>) -> bool {
+    let mut head = Head::default();
+    let normalized = request.target != request.head.path();
+    let written = match decision {
+        Decision::NeedsBody => return true,
+        _ if normalized && head.set(":path", request.target).is_err() => return false,
+        Decision::Route { route, .. } => route.rewritten.write(&mut head),
+        _ => Ok(()),
+    };
+    written.is_ok()
+}
+
+fn stage(table: &str, rules: &Rules, request: &Request<'_>, taken: Option<Step<'_>>, detail: Detail) -> Stage {
+    let names: Vec<&str> = rules.rules.iter().map(|rule| rule.name.as_str()).collect();
+    Stage::new(table, &rules.table, &names, request, taken.map(|step| step.entry), detail)
 }
 
 fn summary(request: &Request<'_>, decision: &Decision<'_>) -> Explanation {
     let steps = decision.steps();
     let mut explanation = Explanation { rule: steps.map(|steps| steps.rule().name.clone()), ..Explanation::default() };
-    if let Some(Action::Targets(targets)) = steps.map(|steps| &steps.rule().action) {
-        let shares = targets
-            .shares()
-            .filter_map(|(number, share)| Some(Share { target: targets.targets.get(number)?.label(), share }));
-        explanation.split = shares.collect();
-        if explanation.split.len() < 2 {
-            explanation.split.clear();
-        }
-    }
     match decision {
         Decision::NeedsBody => explanation.outcome = "needs_body",
         Decision::Refused { .. } => {
             explanation.outcome = "refused";
             explanation.status = Some(400);
         }
-        Decision::Default(Default::Continue) => explanation.outcome = "default",
-        Decision::Default(Default::Cluster(cluster)) => {
-            explanation.outcome = "default";
-            explanation.target = Some(cluster.clone());
-        }
         Decision::Default(Default::Status(status)) => {
             explanation.outcome = "rejected";
             explanation.status = Some(*status);
+        }
+        Decision::Default(default) => {
+            explanation.outcome = "default";
+            if let Default::Cluster(cluster) = default {
+                explanation.target = Some(cluster.clone());
+            }
+            explanation.path = Some(lossy(request.target));
+            explanation.host = Some(lossy(request.authority));
         }
         Decision::Answer { reply, tags, .. } => {
             let location = reply.headers.iter().find(|(name, _)| name == "location");
@@ -218,47 +234,6 @@ fn summary(request: &Request<'_>, decision: &Decision<'_>) -> Explanation {
         }
     }
     explanation
-}
-
-/// What the rules of a table say, one after the other; of several entries of a rule the best one speaks.
-fn stage(table: &str, rules: &Rules, request: &Request<'_>, taken: Option<Step<'_>>) -> Stage {
-    let mut candidates: Vec<(usize, Candidate)> = Vec::new();
-    let reach = rules.table.reach(request);
-    for entry in rules.table.entries() {
-        let Some(rule) = rules.rules.get(entry.rule) else { continue };
-        let is_taken = taken.is_some_and(|step| std::ptr::eq(step.entry, entry));
-        let unmet = if reach.holds(entry) { entry.unmet(request) } else { Some(Unmet::Hosts) };
-        let (found, why) = match unmet {
-            _ if is_taken => (Found::Matched, all_conditions(&entry.matched.describe())),
-            Some(Unmet::Hosts | Unmet::Path) => continue,
-            Some(unmet) => (Found::Failed, entry.matched.explain(unmet, request)),
-            None => {
-                let ahead = taken.map(|step| step.entry.rank.ahead_of(&entry.rank));
-                (Found::Behind, ahead.unwrap_or("depends on the body").to_owned())
-            }
-        };
-        let candidate = Candidate { rule: rule.name.clone(), priority: entry.rank.priority(), found, why };
-        match candidates.iter_mut().find(|(number, _)| *number == entry.rule) {
-            None => candidates.push((entry.rule, candidate)),
-            Some((_, before)) if before.found == Found::Failed && found != Found::Failed => *before = candidate,
-            Some(_) => {}
-        }
-    }
-    let others = rules.rules.len().saturating_sub(candidates.len());
-    let mut candidates: Vec<_> = candidates.into_iter().map(|(_, candidate)| candidate).collect();
-    if candidates.len() > MAX_CANDIDATES {
-        let at = candidates.iter().position(|candidate| candidate.found == Found::Matched);
-        if let Some(matched) = at.filter(|at| *at >= MAX_CANDIDATES) {
-            candidates.swap(MAX_CANDIDATES - 1, matched);
-        }
-    }
-    let others = others + candidates.len().saturating_sub(MAX_CANDIDATES);
-    candidates.truncate(MAX_CANDIDATES);
-    Stage { table: table.to_owned(), path: lossy(request.target), host: lossy(request.authority), candidates, others }
-}
-
-fn all_conditions(conditions: &[String]) -> String {
-    if conditions.is_empty() { "takes every request".to_owned() } else { conditions.join(", ") }
 }
 
 fn shown(tags: &[(String, Vec<u8>)]) -> Vec<String> {

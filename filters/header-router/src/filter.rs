@@ -6,11 +6,12 @@ use crate::router::{Default, Router};
 use crate::{CLUSTER_HEADER, DECISION_HEADER, MIRROR_HEADER, ROUTE_HEADER};
 use filter_kit::header_edits::RenderedEdits;
 use filter_kit::matching::{Request, World};
-use filter_kit::{
-    Body, ConfigError, CounterId, Env, Filter, Flow, Head, InvalidHeader, MetricTable, Reply, Stream, config,
-};
+use filter_kit::{Body, ConfigError, Env, Filter, Flow, Head, InvalidHeader, MetricTable, Reply, Stream, config};
 use std::borrow::Cow;
 use std::rc::Rc;
+
+/// Request headers that only the filter writes.
+pub(crate) const OURS: [&str; 3] = [ROUTE_HEADER, CLUSTER_HEADER, MIRROR_HEADER];
 
 /// A configured header-router.
 #[derive(Debug, Clone)]
@@ -67,9 +68,7 @@ struct Later {
 impl Stream for HeaderRouterStream {
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         // what a client says about decisions is not one
-        for name in [ROUTE_HEADER, CLUSTER_HEADER, MIRROR_HEADER] {
-            head.remove(name);
-        }
+        OURS.iter().for_each(|name| head.remove(name));
         self.act(head, None, env)
     }
 
@@ -123,13 +122,13 @@ impl HeaderRouterStream {
                 self.later(Vec::new(), &told);
                 router.default(default, told, head)
             }
-            Decision::Answer { steps, mut reply, count, tags, dropped } => {
-                router.note(&steps, count, "", &tags, dropped, env);
+            Decision::Answer { steps, mut reply, chosen, tags, dropped } => {
+                router.note(&steps, chosen, "", &tags, dropped, env);
                 reply.headers.extend(told.map(|told| (Cow::Borrowed(DECISION_HEADER), told)));
                 Flow::Reply(reply)
             }
-            Decision::Route { steps, route, count, tags, dropped } => {
-                router.note(&steps, count, route.cluster, &tags, dropped, env);
+            Decision::Route { steps, route, chosen, tags, dropped } => {
+                router.note(&steps, Some(chosen), route.cluster, &tags, dropped, env);
                 if write(head, &steps, &route).is_err() {
                     return router.refuse(told, env);
                 }
@@ -178,17 +177,9 @@ fn in_ascii(json: &[u8]) -> Vec<u8> {
 
 impl Router {
     /// Counts and logs a decision of a rule.
-    fn note(
-        &self,
-        steps: &Steps<'_>,
-        count: Option<CounterId>,
-        target: &str,
-        tags: &Tags,
-        dropped: u64,
-        env: &dyn Env,
-    ) {
-        if let Some(count) = count {
-            env.count(count, 1);
+    fn note(&self, steps: &Steps<'_>, chosen: Option<usize>, target: &str, tags: &Tags, dropped: u64, env: &dyn Env) {
+        if let Some(count) = steps.rule().counts.get(chosen.unwrap_or(0)) {
+            env.count(*count, 1);
         }
         env.count(self.errors.header, dropped);
         if self.log_fields {

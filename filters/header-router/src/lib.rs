@@ -17,7 +17,7 @@ pub use config::{
     Config, DebugConfig, DefaultConfig, DefaultTargetConfig, DirectResponseConfig, FallbackConfig, MirrorConfig, Mode,
     RedirectConfig, RuleConfig, ServiceConfig, StickyConfig, TargetConfig,
 };
-pub use explain::{Candidate, Explanation, Found, Share, Stage};
+pub use explain::{Explanation, Share};
 pub use filter::{HeaderRouter, HeaderRouterStream};
 
 /// Name of the rule that was chosen. What a client sends under this name is removed.

@@ -78,7 +78,8 @@ impl Rule {
             path.is_some_and(|path| matches!(path.kind, PathKind::StringPrefix(_)))
         };
         // the rules of a router rewrite nothing, only those of a gateway
-        let is_gateway_rule = app_mesh && around.service.is_none() && config.redirect.is_none();
+        let answers = config.redirect.is_some() || config.direct_response.is_some();
+        let is_gateway_rule = app_mesh && around.service.is_none() && !answers;
         if is_gateway_rule && !config.keep_prefix && !rewrite.changes_path() && alternatives.iter().all(is_prefix) {
             rewrite.prefix_to_root();
         }
@@ -100,7 +101,6 @@ impl Rule {
             let at = if config.sticky.is_some() { "sticky" } else { "fallback" };
             return Err(ConfigError::new(at, "expected it together with \"targets\""));
         }
-        let answers = config.redirect.is_some() || config.direct_response.is_some();
         let action = if let Some(service) = config.service {
             Action::Service(around.number_of(&service).map_err(at("service"))?)
         } else if let Some(redirect) = config.redirect {

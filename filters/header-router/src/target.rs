@@ -101,6 +101,18 @@ impl Targets {
         }
     }
 
+    /// What ties a request to its target, in words; nothing if it is drawn.
+    pub(crate) fn chosen_by(&self, request: &Request<'_>) -> Option<String> {
+        let sticky = self.sticky.as_ref()?;
+        key(sticky, request)?;
+        Some(match sticky {
+            StickyConfig::Header(name) => format!("header {name}"),
+            StickyConfig::Cookie(name) => format!("cookie {name}"),
+            StickyConfig::QueryParameter(name) => format!("query parameter {name}"),
+            StickyConfig::SourceAddress => "source address".to_owned(),
+        })
+    }
+
     /// Number and share of each target that can be chosen, in parts per 10,000, rounded down.
     pub(crate) fn shares(&self) -> impl Iterator<Item = (usize, u64)> {
         let starts = std::iter::once(0).chain(self.steps.iter().map(|(_, end)| *end));

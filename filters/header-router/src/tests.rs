@@ -394,3 +394,12 @@ fn every_action_is_checked() {
         assert!(error.starts_with(expected), "{rule}: {error}");
     }
 }
+
+#[test]
+fn in_mode_app_mesh_a_rule_that_answers_has_nothing_to_rewrite() {
+    let router = router(
+        r#"{"mode": "app_mesh", "default": {"status": 404}, "rules": [
+            {"name": "gone", "match": {"path": {"prefix": "/gone"}}, "direct_response": {"status": 410}}]}"#,
+    );
+    assert_eq!(decide(&router, &[(":path", "/gone/a")]), "410");
+}

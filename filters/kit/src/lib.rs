@@ -7,6 +7,7 @@ pub mod address;
 pub mod body;
 pub mod config;
 pub mod env;
+pub mod explain;
 pub mod filter;
 pub mod flow;
 pub mod head;

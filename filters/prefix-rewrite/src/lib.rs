@@ -14,6 +14,10 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::rc::Rc;
 
+mod explain;
+
+pub use explain::Explanation;
+
 /// Configuration of the prefix-rewrite.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

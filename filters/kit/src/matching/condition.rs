@@ -301,8 +301,8 @@ impl RequestMatch {
                 format!("source address in {}, found {address}", join(&self.source_addresses))
             }
             Unmet::JsonBody(at) => {
-                let field = self.json_body.get(at).map(|field| field.field.to_string()).unwrap_or_default();
-                format!("JSON body {field}")
+                let Some(field) = self.json_body.get(at) else { return String::new() };
+                format!("JSON body {}, found {}", field.field, field.found(request.world.body.unwrap_or_default()))
             }
         }
     }

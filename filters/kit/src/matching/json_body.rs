@@ -64,6 +64,17 @@ impl BodyMatch {
             Ok(Found::Container) => self.field.value.presence().is_some_and(|wanted| wanted != self.field.invert),
         }
     }
+
+    /// What stands at the pointer, in words.
+    pub fn found(&self, body: &[u8]) -> String {
+        match find(body, &self.steps) {
+            Err(_) if body.is_empty() => "no body".to_owned(),
+            Err(_) => "a body that is not JSON".to_owned(),
+            Ok(Found::Nothing) => "none".to_owned(),
+            Ok(Found::Value(value)) => format!("{value:?}"),
+            Ok(Found::Container) => "an object or a list".to_owned(),
+        }
+    }
 }
 
 fn steps(pointer: &str) -> Option<Vec<String>> {
