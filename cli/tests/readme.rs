@@ -152,7 +152,8 @@ fn follow(page: &str, demo: &Demo, gateway: &mut Command) {
 #[test]
 fn commands_of_the_pages_print_what_they_say_embedded_and_on_envoy() {
     let pages = examples().into_iter().map(|name| (format!("examples/{name}/README.md"), name));
-    for (page, example) in [("README.md".to_owned(), "products".to_owned())].into_iter().chain(pages) {
+    let of_products = ["README.md", "docs/metrics.md"].map(|page| (page.to_owned(), "products".to_owned()));
+    for (page, example) in of_products.into_iter().chain(pages) {
         let demo = Demo::read(&example);
         match &demo.envoy_only {
             Some(why) => eprintln!("SKIPPED on the embedded gateway: {page}: {why}"),
@@ -216,6 +217,8 @@ fn configurations_of_the_pages_are_valid() {
         let path = entry.unwrap().path();
         path.strip_prefix(root()).unwrap().display().to_string()
     });
+    let products = json(&fs::read_to_string(root().join("envoy-configs/products.yaml")).unwrap());
+    let products: serde_json::Value = serde_json::from_slice(&products).unwrap();
     let mut checked = 0;
     for page in pages.into_iter().chain(docs).chain(["README.md".to_owned()]) {
         for (info, text) in blocks(&page) {
@@ -223,6 +226,11 @@ fn configurations_of_the_pages_are_valid() {
                 "yaml header-router" => header_router::HeaderRouter::from_config(&json(&text)).err(),
                 "yaml prefix-rewrite" => prefix_rewrite::PrefixRewrite::from_config(&json(&text)).err(),
                 "yaml suite" => suite::Suite::from_config(&json(&text)).err(),
+                "yaml stats_tags" => {
+                    let part: serde_json::Value = serde_json::from_slice(&json(&text)).unwrap();
+                    assert_eq!(part["stats_config"], products["stats_config"], "{page}");
+                    None
+                }
                 other if other.starts_with("yaml") => {
                     json(&text);
                     None
@@ -238,4 +246,34 @@ fn configurations_of_the_pages_are_valid() {
         }
     }
     assert!(checked >= 4, "only {checked} blocks found");
+}
+
+/// Every metric that a filter can define stands in docs/metrics.md, under the name that Prometheus shows.
+#[test]
+fn metrics_of_the_filters_are_in_their_page() {
+    let router = br#"{"rules": [{"name": "a", "targets": [{"cluster": "c"}, {"status": 503}]},
+        {"name": "b", "redirect": {"path": "/x"}}, {"name": "c", "direct_response": {"status": 200}},
+        {"name": "d", "service": "s"}], "services": [{"name": "s", "rules": []}], "default": "continue"}"#;
+    let rewrite = br#"{"rules": [{"name": "a", "rewrite": {"path": "/b", "host": "c"}}]}"#;
+    let router = header_router::HeaderRouter::from_config(router).unwrap();
+    let rewrite = prefix_rewrite::PrefixRewrite::from_config(rewrite).unwrap();
+    let gauges = filter_kit::metrics::config_gauges("suite", b"{}").map(|(name, _)| name);
+    let page = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let mut seen = 0;
+    for name in router.metrics().names().iter().chain(rewrite.metrics().names()).chain(&gauges) {
+        // family, then labels and values in turn, then what is counted
+        let parts: Vec<&str> = name.split('.').collect();
+        let (family, what) = (parts[0], parts[parts.len() - 1]);
+        let labels = parts[1..parts.len() - 1].chunks(2);
+        let row = format!("| `{family}_{what}` |");
+        let line = page.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("no line {row}"));
+        for label in labels {
+            assert!(line.contains(&format!("`{}`", label[0])), "{line}: {}", label[0]);
+            if matches!(label[0], "outcome" | "where" | "kind") {
+                assert!(page.contains(&format!("`{}`", label[1])), "{name}");
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen > 10);
 }

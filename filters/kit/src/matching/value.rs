@@ -75,7 +75,7 @@ enum Kind {
 const MAX_TEXT: usize = 4096;
 
 impl ValueMatch {
-    /// Checks and compiles. `ignore_case` is about ASCII letters, in patterns about all.
+    /// Checks and compiles. `ignore_case` is about ASCII letters, in patterns too.
     ///
     /// # Errors
     /// For an empty prefix, suffix or part, an empty range, a pattern that does not compile, and `ignore_case` where it
