@@ -3,8 +3,10 @@
 mod bench;
 mod config_file;
 mod explain;
+mod output;
 mod request;
 mod requests;
+mod schema;
 mod serve;
 mod test;
 mod validate;
@@ -29,6 +31,8 @@ enum Command {
     Validate(validate::Validate),
     /// Say what becomes of a request, and why.
     Explain(explain::Explain),
+    /// Print the JSON Schema of a filter's configuration.
+    Schema(schema::Schema),
     /// Run scenario files in the pure filters, in our host and in Envoy.
     Test(test::Test),
     /// Measure what the filters cost in Envoy.
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Validate(validate) => validate.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
     };

@@ -6,6 +6,7 @@ mod text;
 pub use chain::{Chain, Report};
 
 use crate::config_file::Known;
+use crate::output::written;
 use crate::request::{Parts, any_seed, header};
 use crate::requests::Lines;
 use clap::Args;
@@ -134,15 +135,6 @@ fn explain_lines(chain: &Chain, mut lines: Lines, all: bool, out: &mut impl Writ
         return Err(format!("{bad} of {total} lines could not be read"));
     }
     Ok(())
-}
-
-/// Whether somebody is still reading.
-fn written(result: io::Result<()>) -> Result<bool, String> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(format!("standard output: {error}")),
-    }
 }
 
 /// The body that `-d` asks for.

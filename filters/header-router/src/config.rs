@@ -22,14 +22,17 @@ pub struct Config {
     #[serde(default)]
     pub matching: MatchingConfig,
     /// Up to 10,000 rules, those of services included. The first in the order that takes a request decides.
+    #[cfg_attr(feature = "schema", schemars(length(max = 10_000)))]
     pub rules: Vec<RuleConfig>,
     /// Second tables, for rules that pick a service.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = 1000)))]
     pub services: Vec<ServiceConfig>,
     /// What happens to a request that no rule takes.
     pub default: DefaultConfig,
     /// Largest body in bytes that is waited for where rules look at it; a longer one is answered with 413.
     #[serde(default = "default_max_body_bytes")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 16_777_216)))]
     pub max_body_bytes: usize,
     /// Writes `sluice_rule`, `sluice_target` and `sluice_original_path` for the access log. A host call each.
     #[serde(default)]
@@ -54,21 +57,31 @@ pub enum Mode {
 /// One rule. Exactly one of `targets`, `service`, `redirect` and `direct_response` says what happens.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(extend("anyOf" = [
+        {"required": ["targets"]}, {"required": ["service"]}, {"required": ["redirect"]}, {"required": ["direct_response"]}
+    ]))
+)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct RuleConfig {
     /// Unique name of up to 128 letters, digits and `-_.:/`; the value of `x-sluice-route` and a metric label. In a
     /// service it stands behind the service's name and a slash.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_.:/-]+$")))]
     pub name: String,
     /// 0 to 1000, lower first.
     #[serde(default = "lowest_priority")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1000)))]
     pub priority: u16,
     /// Conditions; without any, the rule takes every request.
     pub r#match: Option<RequestMatchConfig>,
     /// In place of `match`: up to 64 alternatives of which one suffices. Each has its own place in the order.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub matches: Vec<RequestMatchConfig>,
     /// Where requests go; of several, one by weight.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub targets: Vec<TargetConfig>,
     /// With it, weights of `targets` are parts per 10,000, and what they leave goes here.
     pub fallback: Option<FallbackConfig>,
@@ -99,6 +112,7 @@ pub struct RuleConfig {
     pub mirror: Option<MirrorConfig>,
     /// Fields `sluice_tag_<name>` for the access log; the values are templates.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 16, "propertyNames" = {"pattern": "^[a-z0-9_]{1,64}$"})))]
     pub tags: BTreeMap<String, String>,
 }
 
@@ -108,6 +122,7 @@ pub struct RuleConfig {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct ServiceConfig {
     /// Unique name, spelt as that of a rule.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_.:/-]+$")))]
     pub name: String,
     /// In mode `app_mesh`: the host that requests get; the default is the name.
     #[serde(default)]
@@ -116,6 +131,7 @@ pub struct ServiceConfig {
     pub rules: Vec<RuleConfig>,
     /// The answer to a request that none of them takes, 400 to 599.
     #[serde(default = "not_found")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 400, max = 599)))]
     pub no_rule_status: u16,
 }
 
@@ -125,13 +141,17 @@ pub struct ServiceConfig {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct TargetConfig {
     /// Name of a cluster of the host. Either this or `status`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[!-~]{1,255}$")))]
     pub cluster: Option<String>,
     /// Status of an answer in place of a cluster, 400 to 599: the share of a backend that is not there.
+    #[cfg_attr(feature = "schema", schemars(range(min = 400, max = 599)))]
     pub status: Option<u16>,
     /// Share of the sum of the rule's weights, 0 to 1,000,000; with `fallback`, parts per 10,000. 0 is never chosen.
     #[serde(default = "one")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1_000_000)))]
     pub weight: u32,
     /// The host that requests to this target get, port included, whatever `rewrite` says.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z0-9._:\[\]-]{1,255}$")))]
     pub host: Option<String>,
 }
 
@@ -141,8 +161,10 @@ pub struct TargetConfig {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct FallbackConfig {
     /// Name of a cluster of the host.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[!-~]{1,255}$")))]
     pub cluster: String,
     /// As for a target.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z0-9._:\[\]-]{1,255}$")))]
     pub host: Option<String>,
 }
 
@@ -167,10 +189,12 @@ pub enum StickyConfig {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct RedirectConfig {
     /// `http` or `https`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^https?$")))]
     pub scheme: Option<String>,
     /// The host, without port; a template.
     pub host: Option<String>,
     /// The port. Without it, a new scheme or host has its default port. The default port of the scheme is left out.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub port: Option<u16>,
     /// The whole path; a template. The query stays.
     pub path: Option<String>,
@@ -181,6 +205,7 @@ pub struct RedirectConfig {
     pub strip_query: bool,
     /// 301, 302, 303, 307 or 308.
     #[serde(default = "found")]
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = [301, 302, 303, 307, 308])))]
     pub status: u16,
 }
 
@@ -190,12 +215,15 @@ pub struct RedirectConfig {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct DirectResponseConfig {
     /// 200 to 599.
+    #[cfg_attr(feature = "schema", schemars(range(min = 200, max = 599)))]
     pub status: u16,
     /// Headers; values are templates.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub headers: Vec<HeaderValueConfig>,
     /// The body, up to 64 KiB.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = 65_536)))]
     pub body: String,
 }
 
@@ -205,9 +233,11 @@ pub struct DirectResponseConfig {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct MirrorConfig {
     /// Name of a cluster of the host.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[!-~]{1,255}$")))]
     pub cluster: String,
     /// Parts per 10,000 of the requests, 1 to 10,000.
     #[serde(default = "all")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     pub share: u32,
 }
 
@@ -220,6 +250,7 @@ pub struct DebugConfig {
     #[serde(default = "debug_header")]
     pub header: String,
     /// The value that the header has to have, 16 to 256 bytes.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[!-~]{16,256}$")))]
     pub secret: String,
 }
 
@@ -233,7 +264,7 @@ pub enum DefaultConfig {
     /// It goes to this cluster.
     Target(DefaultTargetConfig),
     /// It is answered with this status, 400 to 599.
-    Status(u16),
+    Status(#[cfg_attr(feature = "schema", schemars(range(min = 400, max = 599)))] u16),
 }
 
 /// The cluster of last resort.
@@ -242,6 +273,7 @@ pub enum DefaultConfig {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct DefaultTargetConfig {
     /// Name of a cluster of the host.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[!-~]{1,255}$")))]
     pub cluster: String,
 }
 

@@ -11,10 +11,13 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct HeaderEditsConfig {
     /// Each of these headers gives way to one with this value.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub set: Vec<HeaderValueConfig>,
     /// These headers stand beside those that are there.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub add: Vec<HeaderValueConfig>,
     /// These headers go.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub remove: Vec<String>,
 }
 

@@ -31,9 +31,11 @@ pub struct Config {
     pub matching: MatchingConfig,
     /// Up to 10,000 rules. The first in the order that takes a request rewrites it. A request that none takes goes on as
     /// it is.
+    #[cfg_attr(feature = "schema", schemars(length(max = 10_000)))]
     pub rules: Vec<RuleConfig>,
     /// Largest body in bytes that is waited for where rules look at it; a longer one is answered with 413.
     #[serde(default = "default_max_body_bytes")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 16_777_216)))]
     pub max_body_bytes: usize,
 }
 
@@ -43,14 +45,17 @@ pub struct Config {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct RuleConfig {
     /// Unique name of up to 128 letters, digits and `-_.:/`; a metric label.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_.:/-]+$")))]
     pub name: String,
     /// 0 to 1000, lower first.
     #[serde(default = "lowest_priority")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 1000)))]
     pub priority: u16,
     /// Conditions; without any, the rule takes every request.
     pub r#match: Option<RequestMatchConfig>,
     /// In place of `match`: up to 64 alternatives of which one suffices. Each has its own place in the order.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub matches: Vec<RequestMatchConfig>,
     /// What becomes of path and host.
     pub rewrite: RewriteConfig,

@@ -15,14 +15,17 @@ pub use stream::SuiteStream;
 
 /// Configuration of the suite.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct Config {
     /// 1 to 16 filters in the order of the request, each as `{"header_router": {..}}`; one may stand twice.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 16)))]
     pub filters: Vec<FilterConfig>,
 }
 
 /// A filter and its own configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum FilterConfig {
     /// See `header-router`.

@@ -14,29 +14,38 @@ use std::fmt::Write;
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct RequestMatchConfig {
     /// One of these hosts; the port of the request's host is ignored.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub hosts: Vec<HostMatchConfig>,
     /// One of these ports; the port that the connection came to, not what the host says.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64), inner(range(min = 1))))]
     pub ports: Vec<u16>,
     /// One of these methods, spelt as on the wire. `GET` does not imply `HEAD`.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub methods: Vec<String>,
     /// One of these schemes, `http` or `https`.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64), inner(regex(pattern = r"^https?$"))))]
     pub schemes: Vec<String>,
     /// The path, without its query.
     pub path: Option<PathMatchConfig>,
     /// Compares the path without case (ASCII letters).
     pub ignore_path_case: bool,
     /// Each of these headers.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub headers: Vec<NamedMatchConfig>,
     /// Each of these query parameters.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub query_parameters: Vec<NamedMatchConfig>,
     /// Each of these cookies; of several of one name the first counts.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub cookies: Vec<NamedMatchConfig>,
     /// One of these blocks, as in `10.0.0.0/8`, holds the client's address, as the host trusts it.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub source_addresses: Vec<String>,
     /// A gRPC call. It says what the path is, so `path` must not stand beside it.
     pub grpc: Option<GrpcMatchConfig>,
     /// Each of these fields of a JSON body. The request is held until its body is there; Envoy needs
     /// `allow_on_headers_stop_iteration: true` for that.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub json_body: Vec<BodyMatchConfig>,
 }
 

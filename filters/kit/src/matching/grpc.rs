@@ -17,6 +17,7 @@ pub struct GrpcMatchConfig {
     /// The name of the method.
     pub method: Option<ValueMatchConfig>,
     /// Each of these metadata entries; the same as `headers`.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub metadata: Vec<NamedMatchConfig>,
 }
 

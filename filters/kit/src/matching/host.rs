@@ -10,13 +10,13 @@ use std::fmt;
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum HostMatchConfig {
     /// The whole host, without port.
-    Exact(String),
+    Exact(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z0-9._:\[\]-]{1,255}$")))] String),
     /// The end of the host, as text (App Mesh's `hostname.suffix`): `.example.com`.
-    Suffix(String),
+    Suffix(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z0-9._:\[\]-]{1,255}$")))] String),
     /// `*.example.com`: one or more labels before `.example.com` (Gateway API).
-    Wildcard(String),
+    Wildcard(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^\*\.[A-Za-z0-9._:-]{1,254}$")))] String),
     /// `*.example.com`: exactly one label before `.example.com` (Ingress).
-    LabelWildcard(String),
+    LabelWildcard(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^\*\.[A-Za-z0-9._:-]{1,254}$")))] String),
 }
 
 /// A compiled condition on the host.

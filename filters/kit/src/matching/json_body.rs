@@ -13,6 +13,7 @@ use std::fmt;
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct BodyMatchConfig {
     /// JSON pointer (RFC 6901), as in `/model` or `/messages/0/role`; up to 16 steps.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/"), length(max = 1024)))]
     pub pointer: String,
     /// What the value has to be: a text as it is, numbers and booleans as JSON writes them. Absent, any value but `null`
     /// will do. An object or a list is present and has no value to compare.

@@ -12,6 +12,7 @@ use std::fmt;
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct NamedMatchConfig {
     /// Header names compare without case, names of parameters and cookies with case.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 256)))]
     pub name: String,
     /// What the value has to be; absent, any value will do (it is present).
     pub r#match: Option<ValueMatchConfig>,

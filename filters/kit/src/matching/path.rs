@@ -12,16 +12,16 @@ use std::fmt;
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum PathMatchConfig {
     /// The whole path.
-    Exact(String),
+    Exact(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^/[^?#\s]*$"), length(max = 4096)))] String),
     /// Whole segments: `/foo` takes `/foo`, `/foo/` and `/foo/bar`, not `/foobar`. A slash at the end is ignored.
-    Prefix(String),
+    Prefix(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^/[^?#\s]*$"), length(max = 4096)))] String),
     /// Text: `/foo` takes `/foobar` too (App Mesh, Envoy's `prefix`).
-    StringPrefix(String),
+    StringPrefix(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^/[^?#\s]*$"), length(max = 4096)))] String),
     /// The whole path, as a regular expression of up to 1024 characters. Paths beyond 8 KiB, or that are not UTF-8, do
     /// not match.
-    Regex(String),
+    Regex(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))] String),
     /// The beginning of the path, as a regular expression (ingress-nginx's `use-regex`).
-    RegexPrefix(String),
+    RegexPrefix(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))] String),
 }
 
 /// A compiled condition on the path.

@@ -12,16 +12,16 @@ use std::fmt;
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum ValueMatchConfig {
     /// The whole value.
-    Exact(String),
+    Exact(#[cfg_attr(feature = "schema", schemars(length(max = 4096)))] String),
     /// Its beginning.
-    Prefix(String),
+    Prefix(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = 4096)))] String),
     /// Its end.
-    Suffix(String),
+    Suffix(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = 4096)))] String),
     /// Any part of it.
-    Contains(String),
+    Contains(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = 4096)))] String),
     /// The whole value, as a regular expression of the `regex-lite` crate, up to 1024 characters long. It works on
     /// text of up to 8 KiB: a longer value, or one that is not UTF-8, does not match.
-    Regex(String),
+    Regex(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))] String),
     /// A whole decimal number from `start` up to, but without, `end`.
     Range(RangeConfig),
     /// Whether there is a value at all.

@@ -21,6 +21,7 @@ pub struct RewriteConfig {
     /// Replaces the part of the path that a pattern matches.
     pub regex: Option<RegexRewriteConfig>,
     /// Replaces the host, port included; a template. If it comes out empty, the host stays.
+    #[cfg_attr(feature = "schema", schemars(length(max = 255)))]
     pub host: Option<String>,
 }
 
@@ -31,6 +32,7 @@ pub struct RewriteConfig {
 pub struct RegexRewriteConfig {
     /// A regular expression of up to 1024 characters; the first place in the path that fits is replaced. A path beyond
     /// 8 KiB, or one that is not UTF-8, stays.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 1024)))]
     pub pattern: String,
     /// What stands there then: a template, with the groups of this pattern.
     pub substitution: String,
