@@ -36,9 +36,14 @@ pub fn listener(scenario: &Scenario, port: u16, modules: &Modules, log: Option<&
     listener_of(&filters, &routes, port, modules, &port.to_string(), [access_log, around])
 }
 
-/// A bootstrap that must be refused because of this filter.
-pub fn refused(filter: &FilterUse, modules: &Modules) -> Value {
-    json!({"static_resources": {"listeners": [listener_of(&[filter], &[], 0, modules, "refused", [None, None])]}})
+/// A listener of this name that must be refused because of its filter. All of them share their VMs.
+pub fn refused(filter: &FilterUse, modules: &Modules, name: &str) -> Value {
+    const FILTER: &str = "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/vm_config/vm_id";
+    let mut listener = listener_of(&[filter], &[], 0, modules, name, [None, None]);
+    if let Some(vm) = listener.pointer_mut(FILTER) {
+        *vm = json!("refused");
+    }
+    listener
 }
 
 fn wasm<'a>(filters: &'a [&FilterUse], modules: &'a Modules, name: &'a str) -> impl Iterator<Item = Value> + 'a {

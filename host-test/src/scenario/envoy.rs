@@ -2,7 +2,7 @@
 //! filters, which belong to the clusters, have one each.
 
 use super::access_log::AccessLog;
-use super::bootstrap::{cluster, listener, refused, socket};
+use super::bootstrap::{cluster, listener, socket};
 use super::connection;
 use super::format::{Case, FilterUse, Position, Scenario, expand};
 use super::observe::{Message, Observation};
@@ -64,7 +64,7 @@ struct Envoy {
 }
 
 /// Longest wait for anything.
-const BOUND: Duration = Duration::from_secs(20);
+pub(super) const BOUND: Duration = Duration::from_secs(20);
 /// Longest wait for a copy of a request, which Envoy sends beside it.
 const MIRROR_BOUND: Duration = Duration::from_secs(5);
 
@@ -190,13 +190,18 @@ impl Envoy {
     }
 
     fn admin(&self, path: &str) -> io::Result<Vec<u8>> {
-        let mut socket = connect(self.admin)?;
-        let head = format!("GET {path} HTTP/1.1");
-        let headers = [("host".to_owned(), b"admin".to_vec()), ("connection".to_owned(), b"close".to_vec())];
-        socket.write_all(&wire::write(head.as_bytes(), &headers, None, &[]))?;
-        let received = Reader::new(socket).message(Kind::Response { to_head: false })?;
-        Ok(received.map(|received| received.message.body).unwrap_or_default())
+        admin(self.admin, path)
     }
+}
+
+/// What the admin interface at this port says.
+pub(super) fn admin(port: u16, path: &str) -> io::Result<Vec<u8>> {
+    let mut socket = connect(port)?;
+    let head = format!("GET {path} HTTP/1.1");
+    let headers = [("host".to_owned(), b"admin".to_vec()), ("connection".to_owned(), b"close".to_vec())];
+    socket.write_all(&wire::write(head.as_bytes(), &headers, None, &[]))?;
+    let received = Reader::new(socket).message(Kind::Response { to_head: false })?;
+    Ok(received.map(|received| received.message.body).unwrap_or_default())
 }
 
 impl Drop for Envoy {
@@ -207,25 +212,7 @@ impl Drop for Envoy {
     }
 }
 
-/// The lines that Envoy logs when it refuses a configuration, or nothing if it takes it.
-pub fn refusal(binary: &Path, modules: &Modules, filter: &FilterUse) -> Result<Option<Vec<String>>, String> {
-    let folder = folder().map_err(|error| error.to_string())?;
-    let file = folder.join("bootstrap.json");
-    let bootstrap = refused(filter, modules);
-    std::fs::write(&file, bootstrap.to_string()).map_err(|error| error.to_string())?;
-    let mut command = Command::new(binary);
-    command.args(["--mode", "validate", "-l", "error", "-c"]).arg(&file).stdin(Stdio::null());
-    let output = command.output().map_err(|error| format!("{}: {error}", binary.display()))?;
-    std::fs::remove_dir_all(&folder).ok();
-    if output.status.success() {
-        return Ok(None);
-    }
-    let text = [output.stdout, output.stderr].concat();
-    let lines = String::from_utf8_lossy(&text).lines().map(str::to_owned).collect();
-    Ok(Some(lines))
-}
-
-fn folder() -> io::Result<PathBuf> {
+pub(super) fn folder() -> io::Result<PathBuf> {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("sluice-scenario-{}-{number}", std::process::id()));
@@ -241,7 +228,7 @@ fn connect(port: u16) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+pub(super) fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     let sockets: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
     sockets.iter().map(|socket| Ok(socket.local_addr()?.port())).collect()

@@ -90,6 +90,14 @@ pub struct Refusal {
     pub error: String,
 }
 
+impl Refusal {
+    /// The filter that must not start.
+    pub fn filter(&self) -> FilterUse {
+        let (filter, config) = (self.filter.clone(), self.config.clone());
+        FilterUse { filter, config, hold: false, position: Position::Downstream }
+    }
+}
+
 /// A request and what becomes of it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]

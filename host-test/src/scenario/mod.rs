@@ -10,6 +10,7 @@ mod exchange;
 mod format;
 mod native;
 mod observe;
+mod refusals;
 mod routing;
 mod run;
 mod text;

@@ -1,10 +1,11 @@
 //! Running files, and telling what came of them.
 
 use super::check::{Difference, common, compare};
-use super::envoy::{self, Envoys};
-use super::format::{Case, FilterUse, Position, Refusal, Scenario};
+use super::envoy::Envoys;
+use super::format::{Case, Refusal, Scenario};
 use super::native;
 use super::observe::{Cost, Observation, Seen};
+use super::refusals;
 use super::wasm::{self, Modules};
 use crate::yaml::Value;
 use std::collections::BTreeMap;
@@ -86,6 +87,14 @@ impl Runners {
             (Some(binary), true) => Some((binary, Envoys::start(binary, &modules, scenarios)?)),
             _ => None,
         };
+        let mut refused = match &envoy {
+            Some((binary, _)) => {
+                let refusals = scenarios.iter().flat_map(|scenario| &scenario.file.refusals);
+                let good = scenarios.iter().flat_map(|scenario| &scenario.file.filters);
+                refusals::lines(binary, &modules, &refusals.map(Refusal::filter).collect::<Vec<_>>(), good)?.into_iter()
+            }
+            None => Vec::new().into_iter(),
+        };
         for (index, scenario) in scenarios.iter().enumerate() {
             for (number, case) in scenario.file.cases.iter().enumerate() {
                 let mut seen = Vec::new();
@@ -105,9 +114,9 @@ impl Runners {
                 report.agree(scenario, case, &seen);
             }
             for refusal in &scenario.file.refusals {
+                let lines = refused.next();
                 for runner in &self.runners {
-                    let binary = envoy.as_ref().map(|(binary, _)| binary.as_path());
-                    report.refusal(scenario, refusal, *runner, binary, &mut modules);
+                    report.refusal(scenario, refusal, *runner, lines.as_ref(), &mut modules);
                 }
             }
         }
@@ -218,22 +227,17 @@ impl Report {
         scenario: &Scenario,
         refusal: &Refusal,
         runner: Runner,
-        envoy: Option<&Path>,
+        envoy: Option<&Option<Vec<String>>>,
         modules: &mut Modules,
     ) {
-        let filter = FilterUse {
-            filter: refusal.filter.clone(),
-            config: refusal.config.clone(),
-            hold: false,
-            position: Position::Downstream,
-        };
+        let filter = refusal.filter();
         let logged = format!("configuration refused: {}", refusal.error);
         let lines = match (runner, envoy) {
             (Runner::Core, _) => {
                 Ok(native::refusal(&filter).map(|error| vec![format!("configuration refused: {error}")]))
             }
             (Runner::Host, _) => wasm::refusal(modules, &filter),
-            (Runner::Envoy, Some(binary)) => envoy::refusal(binary, modules, &filter),
+            (Runner::Envoy, Some(lines)) => Ok(lines.clone()),
             (Runner::Envoy, None) => {
                 self.skipped += 1;
                 let _ = writeln!(self.text, "skipped {}: {} [envoy]: no Envoy", scenario.path.display(), refusal.error);
