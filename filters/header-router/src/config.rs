@@ -8,6 +8,9 @@ use filter_kit::table::Order;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// The header that asks for decisions, unless another is named.
+pub(crate) const DEBUG_HEADER: &str = "x-sluice-debug";
+
 /// Configuration of the header-router.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -315,5 +318,5 @@ fn default_max_body_bytes() -> usize {
 }
 
 fn debug_header() -> String {
-    "x-sluice-debug".to_owned()
+    DEBUG_HEADER.to_owned()
 }

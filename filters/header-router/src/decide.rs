@@ -3,6 +3,7 @@
 use crate::router::{Default, Router, Rules, Service};
 use crate::rule::{Action, Rule};
 use crate::target::{To, WHOLE};
+use filter_kit::head::is_header_value;
 use filter_kit::header_edits::RenderedEdits;
 use filter_kit::matching::Request;
 use filter_kit::pattern::Captures;
@@ -135,8 +136,8 @@ fn finish<'t>(steps: Steps<'t>, request: &Request<'_>, env: &dyn Env, outer: Opt
             for (name, template) in &rule.tags {
                 let mut value = Vec::new();
                 match template.render(&values, Encoding::Raw, &mut value) {
-                    Ok(()) => tags.push((name.clone(), value)),
-                    Err(_) => dropped += 1,
+                    Ok(()) if is_header_value(&value) => tags.push((name.clone(), value)),
+                    _ => dropped += 1,
                 }
             }
         }

@@ -1,12 +1,13 @@
 //! A configured router.
 
-use crate::config::{Config, DebugConfig, DefaultConfig, Mode, RuleConfig, ServiceConfig};
+use crate::config::{Config, DEBUG_HEADER, DebugConfig, DefaultConfig, Mode, RuleConfig, ServiceConfig};
 use crate::rule::{Rule, Surroundings, count};
 use crate::target::checked_cluster;
+use filter_kit::header_edits::removable;
 use filter_kit::matching::{MatchingConfig, Repeated};
 use filter_kit::rule::{self, MAX_RULES};
 use filter_kit::table::{Order, Table};
-use filter_kit::{ConfigError, CounterId, MetricTable, head};
+use filter_kit::{ConfigError, CounterId, MetricTable};
 use std::collections::HashMap;
 
 /// Everything that a configuration compiles to.
@@ -81,6 +82,7 @@ impl Router {
             let service = Service::new(service, config.mode, &config.matching, order, &mut metrics);
             services.push(service.map_err(|error| error.within(&at))?);
         }
+        check_names(&rules, &services)?;
         let (default, target, outcome) = default(config.default).map_err(|error| error.within("default"))?;
         let default_count = count(&mut metrics, "", &target, outcome);
         let mut error = |place: &str| {
@@ -171,6 +173,24 @@ fn service_names(services: &[ServiceConfig]) -> Result<HashMap<String, usize>, C
     Ok(names)
 }
 
+/// A rule of a service is known by the names of both, and no other rule may be known by that.
+fn check_names(rules: &Rules, services: &[Service]) -> Result<(), ConfigError> {
+    let mut places: HashMap<&str, String> = HashMap::new();
+    let own = rules.rules.iter().enumerate().map(|(index, rule)| (rule, format!("rules[{index}]")));
+    let theirs = services.iter().enumerate().flat_map(|(service, Service { rules, .. })| {
+        let rules = rules.rules.iter().enumerate();
+        rules.map(move |(index, rule)| (rule, format!("services[{service}].rules[{index}]")))
+    });
+    for (rule, place) in own.chain(theirs) {
+        if let Some(first) = places.get(rule.name.as_str()) {
+            let why = format!("expected a unique name, found {:?} as in {first}", rule.name);
+            return Err(ConfigError::new(format!("{place}.name"), why));
+        }
+        places.insert(&rule.name, place);
+    }
+    Ok(())
+}
+
 /// The default, and how it is counted.
 fn default(config: DefaultConfig) -> Result<(Default, String, &'static str), ConfigError> {
     match config {
@@ -189,9 +209,9 @@ fn default(config: DefaultConfig) -> Result<(Default, String, &'static str), Con
 }
 
 fn debug(config: DebugConfig) -> Result<DebugConfig, ConfigError> {
-    let header = config.header.to_ascii_lowercase();
-    if !head::is_header_name(&header) || header.starts_with(':') {
-        return Err(ConfigError::new("header", format!("expected a header name, found {:?}", config.header)));
+    let mut header = config.header.to_ascii_lowercase();
+    if header != DEBUG_HEADER {
+        header = removable(&header).map_err(|error| error.within("header"))?;
     }
     // the secret stands in no error
     if !(16..=256).contains(&config.secret.len()) || !config.secret.bytes().all(|b| b.is_ascii_graphic()) {

@@ -3,6 +3,7 @@
 use crate::answer::{DirectResponse, Redirect};
 use crate::config::{MirrorConfig, Mode, RuleConfig};
 use crate::target::{Target, Targets, To, WHOLE, checked_cluster};
+use filter_kit::head::is_header_value;
 use filter_kit::header_edits::HeaderEdits;
 use filter_kit::matching::{MatchingConfig, PathKind, PathMatchConfig, RequestMatch, RequestMatchConfig};
 use filter_kit::rewrite::{Rewrite, groups};
@@ -226,5 +227,9 @@ fn tag(name: &str, value: &str, groups: Option<&[Option<String>]>) -> Result<(St
         return Err(ConfigError::new("", why));
     }
     let template = Template::new(value, groups).map_err(|error| error.within(name))?;
+    // a line break would make another line of the log
+    if let Some(text) = template.texts().find(|text| !is_header_value(text.as_bytes())) {
+        return Err(ConfigError::new(name, format!("expected text without control characters, found {text:?}")));
+    }
     Ok((format!("sluice_tag_{name}"), template))
 }

@@ -52,6 +52,13 @@ impl Targets {
         {
             return Err(ConfigError::new("sticky.header", format!("expected a header name, found {name:?}")));
         }
+        if let Some(StickyConfig::Cookie(name) | StickyConfig::QueryParameter(name)) = &sticky
+            && !(1..=256).contains(&name.len())
+        {
+            let at = if matches!(sticky, Some(StickyConfig::Cookie(_))) { "cookie" } else { "query_parameter" };
+            let why = format!("expected a name of 1 to 256 bytes, found {name:?}");
+            return Err(ConfigError::new(format!("sticky.{at}"), why));
+        }
         let mut targets = Self { steps: Vec::new(), total: 0, targets: Vec::new(), sticky };
         for (index, config) in configs.into_iter().enumerate() {
             let weight = config.weight;

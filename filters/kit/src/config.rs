@@ -126,11 +126,12 @@ fn join(outer: &str, inner: &str) -> String {
 /// Turns serde's words into ours: the place first, then what is expected there.
 fn explain(json: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> ConfigError {
     let inner = error.inner();
-    if inner.is_syntax() || inner.is_eof() {
-        return ConfigError::new("", format!("not valid JSON: {inner}"));
-    }
     let path = error.path().to_string();
     let at = if path == "." { String::new() } else { path };
+    if inner.is_syntax() || inner.is_eof() {
+        // serde's reader takes an object of no or several fields where one is wanted for bad syntax
+        return not_one_field(json, &at).unwrap_or_else(|| ConfigError::new("", format!("not valid JSON: {inner}")));
+    }
     let text = inner.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(before, _)| before);
     if let Some(rest) = text.strip_prefix("unknown field ") {
@@ -159,10 +160,26 @@ fn explain(json: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -
         if let Some((found, expected)) = text.strip_prefix(prefix).and_then(|rest| rest.rsplit_once(", expected ")) {
             let whole = matches!(expected, "u8" | "u16" | "u32" | "u64" | "usize" | "i64");
             let expected = if whole { "a whole number in range" } else { expected };
+            let expected = if expected.starts_with("struct ") { "an object" } else { expected };
             return ConfigError::new(at, format!("expected {expected}, found {found}"));
         }
     }
+    if text.starts_with("invalid length ") && text.contains(", expected struct ") {
+        return ConfigError::new(at, "expected an object, found a sequence");
+    }
     ConfigError::new(at, text)
+}
+
+/// The error of an object of no or several fields at `at` or around it, if that is what is wrong.
+fn not_one_field(json: &[u8], at: &str) -> Option<ConfigError> {
+    let document: Value = serde_json::from_slice(json).ok()?;
+    let around = at.rsplit_once('.').map_or("", |(around, _)| around);
+    let wrong = |at: &&str| value_at(&document, at).and_then(Value::as_object).is_some_and(|fields| fields.len() != 1);
+    let at = [at, around].into_iter().find(wrong)?;
+    let fields = value_at(&document, at)?.as_object()?;
+    let names: Vec<String> = fields.keys().map(|name| format!("{name:?}")).collect();
+    let found = if names.is_empty() { "none".to_owned() } else { names.join(" and ") };
+    Some(ConfigError::new(at, format!("expected one field, found {found}")))
 }
 
 /// The nearest of the names in serde's list, or all of them.
@@ -189,17 +206,16 @@ pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
 
 /// Whether an object stands at `at` and has this key.
 fn is_key(json: &[u8], at: &str, key: &str) -> bool {
-    let Ok(document) = serde_json::from_slice::<Value>(json) else {
-        return false;
-    };
-    let mut value = Some(&document);
-    for part in at.split(['.', '[']).filter(|part| !part.is_empty()) {
-        value = match part.strip_suffix(']').and_then(|index| index.parse::<usize>().ok()) {
-            Some(index) => value.and_then(|value| value.get(index)),
-            None => value.and_then(|value| value.get(part)),
-        };
-    }
-    value.is_some_and(|value| value.get(key).is_some())
+    let document = serde_json::from_slice::<Value>(json);
+    document.is_ok_and(|document| value_at(&document, at).is_some_and(|value| value.get(key).is_some()))
+}
+
+fn value_at<'a>(document: &'a Value, at: &str) -> Option<&'a Value> {
+    let mut parts = at.split(['.', '[']).filter(|part| !part.is_empty());
+    parts.try_fold(document, |value, part| match part.strip_suffix(']').and_then(|index| index.parse::<usize>().ok()) {
+        Some(index) => value.get(index),
+        None => value.get(part),
+    })
 }
 
 #[cfg(test)]
@@ -250,6 +266,13 @@ mod tests {
             (r#"{"rules":[],"port":70000}"#, "port: expected a whole number in range, found integer `70000`"),
             (r#"{"rules":[],"rules":[]}"#, "rules: field stands twice"),
             (r#"{"rules":{}}"#, "rules: expected a sequence, found map"),
+            (r#"{"rules":[{"name":"a","path":{}}]}"#, "rules[0].path: expected one field, found none"),
+            (
+                r#"{"rules":[{"name":"a","path":{"exact":"/","prefix":"/"}}]}"#,
+                r#"rules[0].path: expected one field, found "exact" and "prefix""#,
+            ),
+            ("null", "expected an object, found null"),
+            (r#"{"rules":[[]]}"#, "rules[0]: expected an object, found a sequence"),
             (r#"{"rules":[}"#, "not valid JSON: expected value at line 1 column 11"),
             ("", "expected a configuration, found none"),
             ("{", "not valid JSON: EOF while parsing an object at line 1 column 1"),

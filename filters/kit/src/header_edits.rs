@@ -86,11 +86,7 @@ impl HeaderEdits {
             }
             Ok((name, template))
         };
-        let remove = crate::matching::compile("remove", config.remove, |name: String| match name.as_str() {
-            // without it Envoy answers every request with 404
-            "x-forwarded-proto" => Err(ConfigError::new("", "expected another header: without it Envoy answers 404")),
-            _ => checked(&name),
-        })?;
+        let remove = crate::matching::compile("remove", config.remove, |name: String| removable(&name))?;
         let set = crate::matching::compile("set", config.set, value)?;
         let add = crate::matching::compile("add", config.add, value)?;
         Ok(Self { remove, set, add })
@@ -152,6 +148,18 @@ impl RenderedEdits {
         let set = self.set.iter().map(|header| format!("set {}", shown(header)));
         removed.chain(set).chain(self.add.iter().map(|header| format!("add {}", shown(header)))).collect()
     }
+}
+
+/// The name of a header that may be removed from requests, in lower case.
+///
+/// # Errors
+/// For what is no name, or a header that has to stay.
+pub fn removable(name: &str) -> Result<String, ConfigError> {
+    let lower = checked(name)?;
+    if lower == "x-forwarded-proto" {
+        return Err(ConfigError::new("", "expected another header: without it Envoy answers 404"));
+    }
+    Ok(lower)
 }
 
 fn checked(name: &str) -> Result<String, ConfigError> {

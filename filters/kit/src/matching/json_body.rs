@@ -79,6 +79,10 @@ impl BodyMatch {
 }
 
 fn steps(pointer: &str) -> Option<Vec<String>> {
+    // a tilde stands for itself and for a slash, and for nothing else
+    if pointer.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1'])) {
+        return None;
+    }
     let steps: Vec<String> =
         pointer.strip_prefix('/')?.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
     (steps.len() <= MAX_STEPS && pointer.len() <= 1024).then_some(steps)
