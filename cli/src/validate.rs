@@ -1,8 +1,11 @@
 //! `sluice validate`: the filters' own checks, with the place in the file.
 
+mod warnings;
+
 use crate::config_file::{self, Finding, Known};
 use clap::Args;
 use std::path::PathBuf;
+use warnings::Bootstrap;
 
 /// Options of `sluice validate`.
 #[derive(Debug, Args)]
@@ -13,6 +16,18 @@ pub struct Validate {
     /// Whose configuration the files hold. Without it, what stands in them tells.
     #[arg(long, value_enum)]
     filter: Option<Known>,
+    /// Count warnings as mistakes.
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+/// What is to be said of a file.
+#[derive(Debug, Default)]
+struct Checked {
+    /// What was checked.
+    what: String,
+    mistakes: Vec<Finding>,
+    warnings: Vec<Finding>,
 }
 
 impl Validate {
@@ -21,40 +36,73 @@ impl Validate {
     /// # Errors
     /// If anything is.
     pub fn run(&self) -> Result<(), String> {
-        let mut wrong = 0;
+        let (mut mistakes, mut warnings, mut text) = (0, 0, String::new());
         for file in &self.files {
-            match config_file::read(file).map(|text| check(&text, self.filter)) {
-                Ok(Ok(checked)) => println!("{}: {checked}", file.display()),
-                Ok(Err(findings)) => {
-                    wrong += findings.len();
-                    findings.iter().for_each(|finding| println!("{}", finding.in_file(file)));
-                }
+            let checked = match config_file::read(file) {
+                Ok(read) => check(&read, self.filter),
                 Err(why) => {
-                    wrong += 1;
-                    println!("{why}");
+                    mistakes += 1;
+                    text.push_str(&format!("{why}\n"));
+                    continue;
                 }
+            };
+            mistakes += checked.mistakes.len();
+            warnings += checked.warnings.len();
+            for mistake in &checked.mistakes {
+                text.push_str(&format!("{}\n", mistake.in_file(file)));
+            }
+            for Finding { position, why } in &checked.warnings {
+                let warning = Finding { position: *position, why: format!("warning: {why}") };
+                text.push_str(&format!("{}\n", warning.in_file(file)));
+            }
+            if checked.mistakes.is_empty() {
+                let found = match checked.warnings.len() {
+                    0 => String::new(),
+                    1 => ", 1 warning".to_owned(),
+                    many => format!(", {many} warnings"),
+                };
+                text.push_str(&format!("{}: {}, valid{found}\n", file.display(), checked.what));
             }
         }
-        match wrong {
-            0 => Ok(()),
-            1 => Err("1 mistake".to_owned()),
-            _ => Err(format!("{wrong} mistakes")),
+        crate::output::print(&text)?;
+        match (mistakes, warnings) {
+            (0, 0) => Ok(()),
+            (0, _) if !self.deny_warnings => Ok(()),
+            (0, 1) => Err("1 warning, and warnings are denied".to_owned()),
+            (0, _) => Err(format!("{warnings} warnings, and warnings are denied")),
+            (1, _) => Err("1 mistake".to_owned()),
+            _ => Err(format!("{mistakes} mistakes")),
         }
     }
 }
 
-fn check(text: &str, filter: Option<Known>) -> Result<String, Vec<Finding>> {
-    let root = config_file::parse(text).map_err(|finding| vec![finding])?;
-    let plugins = config_file::plugins(&root, filter).map_err(|finding| vec![finding])?;
-    let findings: Vec<_> = plugins.iter().filter_map(config_file::Plugin::mistake).collect();
-    if !findings.is_empty() {
-        return Err(findings);
+fn check(text: &str, filter: Option<Known>) -> Checked {
+    let wrong = |finding| Checked { mistakes: vec![finding], ..Checked::default() };
+    let root = match config_file::parse(text) {
+        Ok(root) => root,
+        Err(finding) => return wrong(finding),
+    };
+    let plugins = match config_file::plugins(&root, filter) {
+        Ok(plugins) => plugins,
+        Err(finding) => return wrong(finding),
+    };
+    let mut checked = Checked::default();
+    let bootstrap = Bootstrap::new(&root);
+    for plugin in &plugins {
+        match plugin.mistake() {
+            Some(mistake) => checked.mistakes.push(mistake),
+            None => {
+                checked.mistakes.extend(warnings::not_held(plugin));
+                checked.warnings.extend(bootstrap.warnings(plugin));
+            }
+        }
     }
-    Ok(match plugins.as_slice() {
-        [only] if only.plugin.is_none() => format!("{} configuration, valid", only.filter.name()),
-        [_] => "1 plugin configuration, valid".to_owned(),
-        all => format!("{} plugin configurations, valid", all.len()),
-    })
+    checked.what = match plugins.as_slice() {
+        [only] if only.plugin.is_none() => format!("{} configuration", only.filter.name()),
+        [_] => "1 plugin configuration".to_owned(),
+        all => format!("{} plugin configurations", all.len()),
+    };
+    checked
 }
 
 #[cfg(test)]
@@ -62,8 +110,15 @@ mod tests {
     use super::*;
 
     fn findings(text: &str, filter: Option<Known>) -> Vec<String> {
-        let found = |f: Finding| format!("{}:{} {}", f.position.line, f.position.column, f.why);
-        check(text, filter).map_or_else(|findings| findings.into_iter().map(found).collect(), |checked| vec![checked])
+        let found = |kind: &str, Finding { position, why }: Finding| {
+            format!("{}:{} {kind}{why}", position.line, position.column)
+        };
+        let checked = check(text, filter);
+        if checked.mistakes.is_empty() && checked.warnings.is_empty() {
+            return vec![format!("{}, valid", checked.what)];
+        }
+        let mistakes = checked.mistakes.into_iter().map(|mistake| found("", mistake));
+        mistakes.chain(checked.warnings.into_iter().map(|warning| found("warning: ", warning))).collect()
     }
 
     #[test]
@@ -99,5 +154,52 @@ mod tests {
             ]
         );
         assert!(findings("a: 1", None)[0].starts_with("1:1 no plugin configuration of ours"));
+    }
+
+    #[test]
+    fn warnings_of_a_bootstrap_know_its_clusters_and_flags() {
+        let text = |flag: &str, dynamic: &str| {
+            format!(
+                r#"static_resources:
+  listeners:
+  - config:
+      configuration:
+        value:
+          default: {{target: {{cluster: last}}}}
+          rules:
+          - {{name: all, match: {{path: {{prefix: /}}, json_body: [{{pointer: /m}}]}}, targets: [{{cluster: product-v1}}]}}
+          - {{name: none, priority: 1, targets: [{{cluster: product}}]}}
+      {flag}
+      vm_config: {{code: {{local: {{filename: header-router.wasm}}}}}}
+  clusters: [{{name: product}}]
+{dynamic}"#
+            )
+        };
+        let held = "allow_on_headers_stop_iteration: true";
+        assert_eq!(
+            findings(&text("", ""), None),
+            [
+                "4:7 rules with \"json_body\" need \"allow_on_headers_stop_iteration: true\" here: without it, Envoy does not \
+                    wait for bodies",
+                "6:30 warning: default.target.cluster: no cluster of the bootstrap has the name \"last\"",
+                "8:13 warning: rules[0]: never takes a request: \"none\" (rules[1]) comes first and takes all of them",
+                "8:92 warning: rules[0].targets[0].cluster: no cluster of the bootstrap has the name \"product-v1\"; did you \
+                    mean \"product\"?",
+            ]
+        );
+        assert_eq!(findings(&text(held, ""), None).len(), 3);
+        assert_eq!(findings(&text(held, "dynamic_resources: {}"), None).len(), 1);
+    }
+
+    #[test]
+    fn warnings_of_a_suite_name_the_filter() {
+        let rules = "rules: [{name: a, rewrite: {host: b}}, {name: c, rewrite: {host: d}}]";
+        assert_eq!(
+            findings(&format!("filters: [{{prefix_rewrite: {{{rules}}}}}]"), None),
+            [
+                "1:68 warning: filters[0].prefix_rewrite.rules[1]: never takes a request: \"a\" (rules[0]) comes first and \
+                    takes all of them"
+            ]
+        );
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod decide;
 mod explain;
 mod filter;
+mod lint;
 mod router;
 mod rule;
 mod target;
@@ -19,6 +20,7 @@ pub use config::{
 };
 pub use explain::{Explanation, Share};
 pub use filter::{HeaderRouter, HeaderRouterStream};
+pub use lint::{clusters, lint};
 
 /// Name of the rule that was chosen. What a client sends under this name is removed.
 pub const ROUTE_HEADER: &str = "x-sluice-route";

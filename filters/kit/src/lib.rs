@@ -12,6 +12,7 @@ pub mod filter;
 pub mod flow;
 pub mod head;
 pub mod header_edits;
+pub mod lint;
 pub mod matching;
 pub mod metrics;
 pub mod pattern;

@@ -14,8 +14,8 @@ use filter_kit::matching::{Request, RequestMatch, World};
 use filter_kit::table::{Found, Order, Table};
 use generate::{Draw, conditions, crowded, matching, request};
 
-const TABLES: u64 = 2000;
-const REQUESTS: u64 = 500;
+const TABLES: u64 = 1000;
+const REQUESTS: u64 = 1000;
 
 /// What became of a request, to compare: the number of the entry.
 fn number(table: &Table, found: Found<'_>) -> Option<Option<usize>> {

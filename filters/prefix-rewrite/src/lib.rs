@@ -15,8 +15,10 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 mod explain;
+mod lint;
 
 pub use explain::Explanation;
+pub use lint::lint;
 
 /// Configuration of the prefix-rewrite.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -9,6 +9,7 @@ mod named;
 mod normalize;
 mod path;
 mod query;
+mod relate;
 mod request;
 mod value;
 

@@ -142,10 +142,10 @@ impl PathMatch {
                 folds && self.strip(path, prefix).is_some_and(|rest| prefix.is_empty() || rest.starts_with(b"/"))
             }
             (PathKind::Prefix(p), PathKind::Regex(pattern) | PathKind::RegexPrefix(pattern)) => {
-                p.is_empty() && pattern.text().starts_with('/')
+                p.is_empty() && pattern.literal_prefix().starts_with('/')
             }
             (PathKind::StringPrefix(p), PathKind::Regex(pattern) | PathKind::RegexPrefix(pattern)) => {
-                p == b"/" && pattern.text().starts_with('/')
+                p == b"/" && pattern.literal_prefix().starts_with('/')
             }
             _ => false,
         }

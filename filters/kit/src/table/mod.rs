@@ -29,6 +29,8 @@ pub struct Table {
 pub struct Entry {
     /// Number of the rule in the list that the table was made from.
     pub rule: usize,
+    /// Number of the alternative in the rule.
+    pub alternative: usize,
     /// The conditions; hosts beside `host` stand in entries of their own.
     pub matched: Rc<RequestMatch>,
     /// The host condition of this entry.
@@ -59,13 +61,13 @@ impl Table {
     pub fn new(rules: Vec<Alternatives>, order: Order, options: MatchingConfig) -> Result<Self, ConfigError> {
         let mut entries = Vec::with_capacity(rules.len());
         for (rule, (priority, alternatives)) in rules.into_iter().enumerate() {
-            for matched in alternatives {
+            for (alternative, matched) in alternatives.into_iter().enumerate() {
                 let matched = Rc::new(matched);
                 let hosts: Vec<_> = matched.hosts.iter().cloned().map(Some).collect();
                 let hosts = if hosts.is_empty() { vec![None] } else { hosts };
                 entries.extend(hosts.into_iter().map(|host| {
                     let rank = Rank::new(priority, host.as_ref(), &matched, order);
-                    Entry { rule, matched: Rc::clone(&matched), host, rank }
+                    Entry { rule, alternative, matched: Rc::clone(&matched), host, rank }
                 }));
             }
         }

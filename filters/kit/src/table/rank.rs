@@ -65,6 +65,11 @@ impl Rank {
         self.priority
     }
 
+    /// Whether only priority and the order in the file count.
+    pub fn is_by_file(&self) -> bool {
+        self.specificity.is_none()
+    }
+
     /// What puts this before `other`, in words.
     pub fn ahead_of(&self, other: &Self) -> &'static str {
         let by = |this: Option<Specificity>, that: Option<Specificity>| {
