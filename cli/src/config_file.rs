@@ -7,6 +7,7 @@ use host_test::yaml::{self, Node, Position, Value};
 use prefix_rewrite::PrefixRewrite;
 use std::fmt;
 use std::path::Path;
+use std::process::Command;
 use suite::Suite;
 
 /// Filters whose configurations can be read.
@@ -57,6 +58,22 @@ pub fn read(file: &Path) -> Result<String, String> {
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("{}:{line}: not UTF-8", file.display())
     })
+}
+
+/// Reads a file, or what git has under a name like `HEAD:router.yaml`.
+///
+/// # Errors
+/// As [`read`], and what git says.
+pub fn read_or_show(file: &Path) -> Result<String, String> {
+    let name = file.to_str().filter(|name| name.contains(':') && !name.starts_with('-') && !file.exists());
+    let Some(name) = name else { return read(file) };
+    let shown = Command::new("git").args(["show", "--end-of-options", name]).output();
+    let shown = shown.map_err(|error| format!("{name}: no such file, and git cannot be asked: {error}"))?;
+    if !shown.status.success() {
+        let why = String::from_utf8_lossy(&shown.stderr);
+        return Err(format!("{name}: no such file, and git says: {}", why.trim()));
+    }
+    String::from_utf8(shown.stdout).map_err(|_| format!("{name}: not UTF-8"))
 }
 
 /// Parses a file's text.

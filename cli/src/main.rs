@@ -2,6 +2,7 @@
 
 mod bench;
 mod config_file;
+mod diff;
 mod explain;
 mod output;
 mod request;
@@ -29,6 +30,8 @@ enum Command {
     Serve(serve::Serve),
     /// Check filter configurations, by themselves or in an Envoy bootstrap.
     Validate(validate::Validate),
+    /// Say what differs between two configurations, and which recorded requests that changes.
+    Diff(diff::Diff),
     /// Say what becomes of a request, and why.
     Explain(explain::Explain),
     /// Print the JSON Schema of a filter's configuration.
@@ -43,6 +46,13 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Validate(validate) => validate.run(),
+        // 0, 1 and 2 as `diff` has them
+        Command::Diff(diff) => {
+            return diff.run().unwrap_or_else(|why| {
+                eprintln!("sluice: {why}");
+                ExitCode::from(2)
+            });
+        }
         Command::Explain(explain) => explain.run(),
         Command::Schema(schema) => schema.run(),
         Command::Test(test) => test.run(),

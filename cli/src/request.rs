@@ -191,11 +191,6 @@ impl Surroundings {
         Self { seed, drawn: Cell::new(0), source_address, port }
     }
 
-    /// How many numbers were drawn.
-    pub fn drawn(&self) -> u64 {
-        self.drawn.get()
-    }
-
     /// Goes back to a number of draws.
     pub fn rewind(&self, drawn: u64) {
         self.drawn.set(drawn);

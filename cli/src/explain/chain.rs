@@ -7,6 +7,7 @@ use filter_kit::{Body, Filter, Flow, Stream, config};
 use header_router::HeaderRouter;
 use prefix_rewrite::PrefixRewrite;
 use serde::Serialize;
+use serde_json::Value;
 use std::path::Path;
 use suite::FilterConfig;
 
@@ -14,6 +15,8 @@ use suite::FilterConfig;
 #[derive(Debug)]
 pub struct Chain {
     members: Vec<Member>,
+    /// Name and configuration of each filter.
+    pub configs: Vec<(&'static str, Value)>,
 }
 
 #[derive(Debug)]
@@ -23,7 +26,7 @@ enum Member {
 }
 
 /// What becomes of a request.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// As the filter that decided has it.
     pub outcome: &'static str,
@@ -51,7 +54,7 @@ pub struct Report {
 }
 
 /// What a filter said.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 #[serde(tag = "filter", rename_all = "kebab-case")]
 pub enum Told {
     HeaderRouter(header_router::Explanation),
@@ -59,12 +62,12 @@ pub enum Told {
 }
 
 impl Chain {
-    /// Reads the configurations in a file. `line` picks among several chains.
+    /// Reads the configurations in a file, or in one of git as in `HEAD:router.yaml`. `line` picks among several chains.
     ///
     /// # Errors
     /// With the place in the file.
     pub fn read(file: &Path, filter: Option<Known>, line: Option<usize>) -> Result<Self, String> {
-        let text = config_file::read(file)?;
+        let text = config_file::read_or_show(file)?;
         Self::of(&text, filter, line).map_err(|finding| finding.in_file(file))
     }
 
@@ -75,27 +78,31 @@ impl Chain {
     pub fn of(text: &str, filter: Option<Known>, line: Option<usize>) -> Result<Self, Finding> {
         let root = config_file::parse(text)?;
         let plugins = one_chain(config_file::plugins(&root, filter)?, line)?;
-        let mut members = Vec::new();
+        let (mut members, mut configs) = (Vec::new(), Vec::new());
         for plugin in &plugins {
             plugin.mistake().map_or(Ok(()), Err)?;
             let json = plugin.json();
             let told = |error| plugin.finding(&error);
-            match plugin.filter {
-                Known::HeaderRouter => {
-                    members.push(Member::HeaderRouter(HeaderRouter::from_config(&json).map_err(told)?));
-                }
-                Known::PrefixRewrite => {
-                    members.push(Member::PrefixRewrite(PrefixRewrite::from_config(&json).map_err(told)?));
-                }
+            let value: Value = config::parse(&json).map_err(told)?;
+            let alone = match plugin.filter {
+                Known::HeaderRouter => FilterConfig::HeaderRouter(config::parse(&json).map_err(told)?),
+                Known::PrefixRewrite => FilterConfig::PrefixRewrite(config::parse(&json).map_err(told)?),
                 Known::Suite => {
                     let suite: suite::Config = config::parse(&json).map_err(told)?;
-                    for filter in suite.filters {
-                        members.push(Member::new(filter).map_err(told)?);
+                    for (number, filter) in suite.filters.into_iter().enumerate() {
+                        let member = Member::new(filter).map_err(told)?;
+                        let inner = value.pointer(&format!("/filters/{number}")).and_then(Value::as_object);
+                        let inner = inner.and_then(|inner| inner.values().next()).cloned().unwrap_or_default();
+                        configs.push((member.name(), inner));
+                        members.push(member);
                     }
+                    continue;
                 }
-            }
+            };
+            configs.push((plugin.filter.name(), value));
+            members.push(Member::new(alone).map_err(told)?);
         }
-        Ok(Self { members })
+        Ok(Self { members, configs })
     }
 
     /// Says what becomes of a request. Each filter sees what the one before made of it.
@@ -103,9 +110,11 @@ impl Chain {
         let env = Surroundings::new(request, seed);
         let mut report = Report::default();
         let mut head = std::borrow::Cow::Borrowed(&request.head);
-        let mut members = self.members.iter().peekable();
-        while let Some(member) = members.next() {
-            let drawn = env.drawn();
+        let mut members = self.members.iter().zip(0u64..).peekable();
+        while let Some((member, number)) = members.next() {
+            // what one filter draws moves no draw of another
+            let drawn = number << 32;
+            env.rewind(drawn);
             let told = member.explain(&head, request.body.as_deref(), &env, detail);
             report.add(&told);
             let ends = !matches!(told.outcome(), "routed" | "default" | "rewritten" | "unchanged");
@@ -169,6 +178,13 @@ impl Member {
         match config {
             FilterConfig::HeaderRouter(config) => HeaderRouter::new(config).map(Self::HeaderRouter),
             FilterConfig::PrefixRewrite(config) => PrefixRewrite::new(config).map(Self::PrefixRewrite),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::HeaderRouter(_) => HeaderRouter::NAME,
+            Self::PrefixRewrite(_) => PrefixRewrite::NAME,
         }
     }
 
