@@ -272,9 +272,9 @@ fn a_file_of_requests_gives_a_line_each() {
             r#"{"line":1,"outcome":"routed","rule":"premium","target":"catalog-premium","path":"/a","host":"localhost"}"#,
             r#"{"line":2,"outcome":"routed","rule":"model","target":"small","path":"/ai","host":"localhost"}"#,
             r#"{"line":4,"outcome":"redirected","rule":"old","status":301,"location":"https://h/new/1"}"#,
-            r#"{"error":"pth: unknown field; did you mean \"path\"?","line":5}"#,
-            r#"{"error":"not valid JSON: invalid unicode code point at column 12","line":6}"#,
-            r#"{"error":"expected a line of at most 1048576 bytes","line":7}"#,
+            r#"{"line":5,"error":"pth: unknown field; did you mean \"path\"?"}"#,
+            r#"{"line":6,"error":"not valid JSON: invalid unicode code point at column 12"}"#,
+            r#"{"line":7,"error":"expected a line of at most 1048576 bytes"}"#,
             r#"{"line":8,"outcome":"answered","rule":"gone","status":410}"#,
         ]
     );

@@ -136,6 +136,12 @@ fn follow(page: &str, demo: &Demo, gateway: &mut Command) {
     let mut running = Running(vec![start(upstreams.stdout(Stdio::null()))]);
     running.0.push(start(gateway.stdout(Stdio::null()).stderr(Stdio::null())));
     wait_for(&ports, &mut running);
+    run_commands(page, &format!("{:?}", gateway.get_program()));
+}
+
+/// Runs the commands of a page and compares what they print.
+fn run_commands(page: &str, gateway: &str) {
+    let programs = Path::new(env!("CARGO_BIN_EXE_sluice")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     let commands = commands(page);
     assert!(!commands.is_empty(), "{page} has no commands");
@@ -144,7 +150,7 @@ fn follow(page: &str, demo: &Demo, gateway: &mut Command) {
         shell.arg("-c").arg(format!("{command} 2>&1")).env("PATH", &path).current_dir(root());
         let output = shell.output().unwrap();
         let seen = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(seen, expected, "{page} with {:?}: $ {command}", gateway.get_program());
+        assert_eq!(seen, expected, "{page} with {gateway}: $ {command}");
     }
 }
 
@@ -169,6 +175,11 @@ fn commands_of_the_pages_print_what_they_say_embedded_and_on_envoy() {
         let mut envoy = Command::new(envoy);
         follow(&page, &demo, envoy.args(["-c", &demo.bootstrap, "--use-dynamic-base-id", "-l", "off"]));
     }
+}
+
+#[test]
+fn commands_that_need_no_gateway_print_what_their_page_says() {
+    run_commands("docs/cli.md", "no gateway");
 }
 
 /// The clusters of a bootstrap are what its example starts, and every bootstrap is checked by `sluice validate` too.

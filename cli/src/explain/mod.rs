@@ -109,6 +109,13 @@ struct Line {
     report: Report,
 }
 
+/// A line that could not be read.
+#[derive(Serialize)]
+struct Unread {
+    line: u64,
+    error: String,
+}
+
 fn explain_lines(chain: &Chain, mut lines: Lines, all: bool, out: &mut impl Write) -> Result<(), String> {
     let detail = if all { Detail::Candidates } else { Detail::Outcome };
     let (mut bad, mut total) = (0u64, 0u64);
@@ -122,8 +129,7 @@ fn explain_lines(chain: &Chain, mut lines: Lines, all: bool, out: &mut impl Writ
             }
             Err(error) => {
                 bad += 1;
-                let told = serde_json::json!({"line": line, "error": error});
-                serde_json::to_writer(&mut *out, &told).map_err(io::Error::from)
+                serde_json::to_writer(&mut *out, &Unread { line, error }).map_err(io::Error::from)
             }
         };
         if !written(wrote.and_then(|()| out.write_all(b"\n")))? {
