@@ -2,6 +2,7 @@
 //! times: by the pure filters, by the `.wasm` files in this host, and by the `.wasm` files in a real Envoy.
 
 mod access_log;
+mod bless;
 mod bootstrap;
 mod check;
 mod connection;
@@ -18,7 +19,8 @@ mod upstreams;
 mod wasm;
 mod wire;
 
+pub use bless::bless;
 pub use check::Difference;
 pub use format::{Case, Scenario, Text};
 pub use observe::{Cost, Message, Observation, Seen};
-pub use run::{Report, Runner, Runners, bless};
+pub use run::{Report, Runner, Runners};

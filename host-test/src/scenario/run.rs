@@ -2,15 +2,15 @@
 
 use super::check::{Difference, common, compare};
 use super::envoy::Envoys;
-use super::format::{Case, Refusal, Scenario};
+use super::format::{Case, FilterUse, Refusal, Scenario};
 use super::native;
 use super::observe::{Cost, Observation, Seen};
 use super::refusals;
 use super::wasm::{self, Modules};
-use crate::yaml::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 /// Who runs a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,33 +78,45 @@ impl Runners {
     /// # Errors
     /// If a runner cannot work at all.
     pub fn run(&self, scenarios: &[Scenario]) -> Result<Report, String> {
-        let mut report = Report::default();
-        let mut modules = Modules::new(&self.dist);
         for scenario in scenarios {
             check_needs(scenario)?;
         }
-        let envoy = match (&self.envoy, self.runners.contains(&Runner::Envoy)) {
-            (Some(binary), true) => Some((binary, Envoys::start(binary, &modules, scenarios)?)),
-            _ => None,
-        };
-        let mut refused = match &envoy {
-            Some((binary, _)) => {
-                let refusals = scenarios.iter().flat_map(|scenario| &scenario.file.refusals);
-                let good = scenarios.iter().flat_map(|scenario| &scenario.file.filters);
-                refusals::lines(binary, &modules, &refusals.map(Refusal::filter).collect::<Vec<_>>(), good)?.into_iter()
+        let (send, outcomes) = mpsc::channel();
+        // Envoy works beside the others
+        std::thread::scope(|scope| {
+            let binary = self.envoy.as_deref().filter(|_| self.runners.contains(&Runner::Envoy));
+            let envoy = binary.map(|binary| scope.spawn(move || in_envoy(binary, &self.dist, scenarios, &send)));
+            let mut modules = Modules::new(&self.dist);
+            let mut report = self.cases(scenarios, &mut modules, &outcomes);
+            let lines = envoy.map(|envoy| envoy.join().unwrap_or_else(|_| Err("the runner broke off".to_owned())));
+            let mut lines = lines.transpose()?.unwrap_or_default().into_iter();
+            for scenario in scenarios {
+                for refusal in &scenario.file.refusals {
+                    let lines = lines.next();
+                    for runner in &self.runners {
+                        report.refusal(scenario, refusal, *runner, lines.as_ref(), &mut modules);
+                    }
+                }
             }
-            None => Vec::new().into_iter(),
-        };
-        for (index, scenario) in scenarios.iter().enumerate() {
+            Ok(report)
+        })
+    }
+
+    /// Every case; what Envoy makes of them comes through the channel, in their order.
+    fn cases(&self, scenarios: &[Scenario], modules: &mut Modules, envoy: &mpsc::Receiver<Seen>) -> Report {
+        let mut report = Report::default();
+        for scenario in scenarios {
             for (number, case) in scenario.file.cases.iter().enumerate() {
                 let mut seen = Vec::new();
                 for runner in &self.runners {
-                    let outcome = match (lacks(*runner, scenario, case), runner, &envoy) {
-                        (Some(why), _, _) => Seen::Skipped(why),
-                        (_, Runner::Core, _) => ran(native::run(&scenario.file, case)),
-                        (_, Runner::Host, _) => host(&mut modules, scenario, case),
-                        (_, Runner::Envoy, Some((_, envoy))) => ran(envoy.run(index, scenario, case)),
-                        (_, Runner::Envoy, None) => Seen::Skipped("no Envoy; set ENVOY to its path".to_owned()),
+                    let outcome = match (lacks(*runner, scenario, case), runner) {
+                        (Some(why), _) => Seen::Skipped(why),
+                        (None, Runner::Core) => ran(native::run(&scenario.file, case)),
+                        (None, Runner::Host) => host(modules, scenario, case),
+                        (None, Runner::Envoy) => {
+                            let none = || Seen::Skipped("no Envoy; set ENVOY to its path".to_owned());
+                            envoy.recv().unwrap_or_else(|_| none())
+                        }
                     };
                     report.case(scenario, number, case, *runner, &outcome);
                     if let Seen::Ran(observation, _) = outcome {
@@ -113,15 +125,31 @@ impl Runners {
                 }
                 report.agree(scenario, case, &seen);
             }
-            for refusal in &scenario.file.refusals {
-                let lines = refused.next();
-                for runner in &self.runners {
-                    report.refusal(scenario, refusal, *runner, lines.as_ref(), &mut modules);
-                }
+        }
+        report
+    }
+}
+
+/// Sends what Envoy makes of every case that it can run; then the lines by which it refuses configurations.
+fn in_envoy(
+    binary: &Path,
+    dist: &Path,
+    scenarios: &[Scenario],
+    outcomes: &mpsc::Sender<Seen>,
+) -> Result<Vec<Option<Vec<String>>>, String> {
+    let modules = Modules::new(dist);
+    let envoys = Envoys::start(binary, &modules, scenarios)?;
+    for (index, scenario) in scenarios.iter().enumerate() {
+        for case in scenario.file.cases.iter().filter(|case| lacks(Runner::Envoy, scenario, case).is_none()) {
+            // nobody listens any more when the others broke off
+            if outcomes.send(ran(envoys.run(index, scenario, case))).is_err() {
+                return Ok(Vec::new());
             }
         }
-        Ok(report)
     }
+    let refusals: Vec<FilterUse> =
+        scenarios.iter().flat_map(|scenario| &scenario.file.refusals).map(Refusal::filter).collect();
+    refusals::lines(binary, &modules, &refusals, scenarios.iter().flat_map(|scenario| &scenario.file.filters))
 }
 
 fn check_needs(scenario: &Scenario) -> Result<(), String> {
@@ -264,36 +292,4 @@ fn file_name(path: &Path) -> String {
     let mut parts = path.components().rev().filter_map(|part| part.as_os_str().to_str());
     let (file, _, filter) = (parts.next(), parts.next(), parts.next());
     format!("{}/{}", filter.unwrap_or_default(), file.unwrap_or_default())
-}
-
-/// Writes what was seen in place of the expectations that differ, where the expectation is one scalar; the number of
-/// places. The rest of the file stays as it is.
-///
-/// # Errors
-/// If a file cannot be read or written.
-pub fn bless(report: &Report, scenarios: &[Scenario]) -> Result<usize, String> {
-    let mut blessed = 0;
-    for scenario in scenarios {
-        let mut text: Vec<char> = scenario.text.chars().collect();
-        let mut places: Vec<(std::ops::Range<usize>, &str)> = Vec::new();
-        for (path, at, difference) in &report.differences {
-            let scalar = scenario.root.get(at).filter(|node| matches!(node.value, Value::Text(_) | Value::Int(_)));
-            if let Some(node) = scalar.filter(|_| *path == scenario.path && difference.seen != "nothing") {
-                let number = matches!(node.value, Value::Int(_));
-                let seen = if number { difference.seen.trim_matches('"') } else { &difference.seen };
-                places.push((node.chars.clone(), seen));
-            }
-        }
-        places.sort_by_key(|(chars, _)| std::cmp::Reverse(chars.start));
-        places.dedup_by_key(|(chars, _)| chars.start);
-        blessed += places.len();
-        for (chars, seen) in &places {
-            text.splice(chars.clone(), seen.chars());
-        }
-        if !places.is_empty() {
-            let text: String = text.into_iter().collect();
-            std::fs::write(&scenario.path, text).map_err(|error| format!("{}: {error}", scenario.path.display()))?;
-        }
-    }
-    Ok(blessed)
 }
