@@ -69,7 +69,8 @@ impl Stream for HeaderRouterStream {
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         // what a client says about decisions is not one
         OURS.iter().for_each(|name| head.remove(name));
-        self.act(head, None, env)
+        let body = (self.router.wants_body() && head.is_upgrade()).then_some(&[][..]);
+        self.act(head, body, env)
     }
 
     fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {

@@ -142,6 +142,12 @@ impl Head {
         self.get(":authority").or_else(|| self.get("host")).unwrap_or_default()
     }
 
+    /// Whether another protocol is to follow and not a body (`CONNECT`, WebSockets). Nothing of it comes before the upstream
+    /// has agreed, so there is nothing to wait for.
+    pub fn is_upgrade(&self) -> bool {
+        self.method() == b"CONNECT" || self.get("upgrade").is_some()
+    }
+
     /// Lets one field of this name and value stand in place of all fields of this name.
     ///
     /// # Errors

@@ -84,6 +84,9 @@ impl HeaderEdits {
                 let why = format!("expected text without control characters, found {text:?}");
                 return Err(ConfigError::new("value", why));
             }
+            if template.constant().is_some_and(|text| must_not_be(&name, text.as_bytes())) {
+                return Err(ConfigError::new("value", "expected some text, found none: Envoy would answer 404"));
+            }
             Ok((name, template))
         };
         let remove = crate::matching::compile("remove", config.remove, |name: String| removable(&name))?;
@@ -110,7 +113,7 @@ impl HeaderEdits {
             for (name, template) in list {
                 let mut value = Vec::new();
                 let rendered = template.render(values, Encoding::Raw, &mut value);
-                if rendered.is_ok() && is_header_value(&value) {
+                if rendered.is_ok() && is_header_value(&value) && !must_not_be(name, &value) {
                     filled.push((name.clone(), value));
                 } else {
                     dropped += 1;
@@ -148,6 +151,11 @@ impl RenderedEdits {
         let set = self.set.iter().map(|header| format!("set {}", shown(header)));
         removed.chain(set).chain(self.add.iter().map(|header| format!("add {}", shown(header)))).collect()
     }
+}
+
+/// Whether Envoy would find no route any more.
+fn must_not_be(name: &str, value: &[u8]) -> bool {
+    name == "x-forwarded-proto" && value.is_empty()
 }
 
 /// The name of a header that may be removed from requests, in lower case.

@@ -173,7 +173,8 @@ pub struct PrefixRewriteStream {
 
 impl Stream for PrefixRewriteStream {
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
-        self.compiled.act(head, None, env)
+        let body = (self.compiled.table.wants_body() && head.is_upgrade()).then_some(&[][..]);
+        self.compiled.act(head, body, env)
     }
 
     fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {

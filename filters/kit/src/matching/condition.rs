@@ -44,7 +44,7 @@ pub struct RequestMatchConfig {
     /// A gRPC call. It says what the path is, so `path` must not stand beside it.
     pub grpc: Option<GrpcMatchConfig>,
     /// Each of these fields of a JSON body. The request is held until its body is there; Envoy needs
-    /// `allow_on_headers_stop_iteration: true` for that.
+    /// `allow_on_headers_stop_iteration: true` for that. A request for another protocol (`CONNECT`, WebSockets) has none.
     #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub json_body: Vec<BodyMatchConfig>,
 }
