@@ -4,6 +4,7 @@ use crate::metrics::CounterId;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// What a filter may ask of its surroundings. Two implementations ship: the shell's, on host calls, and [`FixedEnv`].
 pub trait Env {
@@ -18,11 +19,33 @@ pub trait Env {
     /// In an upstream filter, the number of the attempt to reach an upstream, from 1 on; `None` in any other position. An
     /// attempt after the first one gets the head as the one before has left it, edits and all.
     fn upstream_attempt(&self) -> Option<u64>;
+    /// Nanoseconds of a clock that never goes back, the same in all workers of a process. Costs a host call.
+    fn monotonic(&self) -> u64;
+    /// Nanoseconds since 1970. Costs a host call.
+    fn wall(&self) -> u64;
+    /// Changes a value of the store that all workers of a process share, and sees what the others do. `step` gets the value,
+    /// if there is one, and returns the one to put in its place, or `None` to leave it. If another worker was faster, `step`
+    /// runs again on what that one has written: the last run is the one that counts. A store never forgets a key, so keys
+    /// have to be bounded by the configuration. Two host calls, or one if nothing changes.
+    ///
+    /// # Errors
+    /// If others were faster too often, or the store refuses: nothing has been written then.
+    fn update(&self, key: &str, step: &mut dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<(), Contended>;
     /// A field for the access log; in Envoy the filter state `wasm.<name>`. Best effort: a host may have no such thing.
     fn set_log_field(&self, name: &str, value: &[u8]);
     /// A line in the host's log, at a level that every host prints. The caller bounds how often.
     fn log_error(&self, text: &str);
 }
+
+/// A change of a shared value that could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contended;
+
+/// How often [`Env::update`] tries.
+pub const MAX_TRIES: u32 = 16;
+
+/// The values that environments share.
+pub type Store = Rc<RefCell<BTreeMap<String, Vec<u8>>>>;
 
 /// An environment without a host: what it tells is given, what it is told is kept.
 #[derive(Debug, Default)]
@@ -32,6 +55,10 @@ pub struct FixedEnv {
     source_address: Option<IpAddr>,
     destination_port: Option<u16>,
     upstream_attempt: Option<u64>,
+    monotonic: Cell<u64>,
+    wall: Cell<u64>,
+    store: Store,
+    contended: Cell<u32>,
     log_fields: RefCell<BTreeMap<String, Vec<u8>>>,
     errors: RefCell<Vec<String>>,
 }
@@ -61,6 +88,24 @@ impl FixedEnv {
     pub fn with_upstream_attempt(mut self, attempt: u64) -> Self {
         self.upstream_attempt = Some(attempt);
         self
+    }
+
+    /// The same with a store that other environments share.
+    #[must_use]
+    pub fn with_store(mut self, store: Store) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Sets both clocks.
+    pub fn set_clocks(&self, monotonic: u64, wall: u64) {
+        self.monotonic.set(monotonic);
+        self.wall.set(wall);
+    }
+
+    /// The next tries to write to the store find that somebody else was faster, though with the same outcome.
+    pub fn contend(&self, tries: u32) {
+        self.contended.set(tries);
     }
 
     /// Changes what the next draws yield.
@@ -105,6 +150,29 @@ impl Env for FixedEnv {
 
     fn upstream_attempt(&self) -> Option<u64> {
         self.upstream_attempt
+    }
+
+    fn monotonic(&self) -> u64 {
+        self.monotonic.get()
+    }
+
+    fn wall(&self) -> u64 {
+        self.wall.get()
+    }
+
+    fn update(&self, key: &str, step: &mut dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<(), Contended> {
+        for _ in 0..MAX_TRIES {
+            let value = self.store.borrow().get(key).cloned();
+            let Some(new) = step(value.as_deref()) else { return Ok(()) };
+            match self.contended.get().checked_sub(1) {
+                Some(left) => self.contended.set(left),
+                None => {
+                    self.store.borrow_mut().insert(key.to_owned(), new);
+                    return Ok(());
+                }
+            }
+        }
+        Err(Contended)
     }
 
     fn set_log_field(&self, name: &str, value: &[u8]) {

@@ -24,7 +24,7 @@ pub mod template;
 
 pub use body::Body;
 pub use config::ConfigError;
-pub use env::{Env, FixedEnv};
+pub use env::{Contended, Env, FixedEnv};
 pub use filter::{Filter, Stream};
 pub use flow::{Flow, Reply};
 pub use head::{Head, InvalidHeader};

@@ -1,8 +1,9 @@
 //! The world as filters see it, on host calls.
 
 use crate::call;
-use crate::raw::{self, Metric};
-use filter_kit::{CounterId, Env, MetricTable, address};
+use crate::raw::{self, Clock, Metric, Status};
+use filter_kit::env::MAX_TRIES;
+use filter_kit::{Contended, CounterId, Env, MetricTable, address};
 use std::cell::Cell;
 use std::net::IpAddr;
 
@@ -61,6 +62,32 @@ impl Env for HostEnv {
         let attempt = call::number("upstream\0request_attempt_count");
         self.is_downstream.set(attempt.is_none());
         attempt.and_then(|attempt| attempt.try_into().ok())
+    }
+
+    fn monotonic(&self) -> u64 {
+        raw::clock(Clock::Monotonic)
+    }
+
+    fn wall(&self) -> u64 {
+        raw::clock(Clock::Wall)
+    }
+
+    fn update(&self, key: &str, step: &mut dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<(), Contended> {
+        for _ in 0..MAX_TRIES {
+            let (value, number) = match raw::shared_data(key) {
+                Ok((value, number)) => (Some(value), number),
+                // no entry has this number: the host makes one, unless somebody else has meanwhile
+                Err(Status(1)) => (None, u32::MAX),
+                Err(_) => return Err(Contended),
+            };
+            let Some(new) = step(value.as_deref()) else { return Ok(()) };
+            match raw::set_shared_data(key, &new, number) {
+                Ok(()) => return Ok(()),
+                Err(Status(8)) => {}
+                Err(_) => return Err(Contended),
+            }
+        }
+        Err(Contended)
     }
 
     fn set_log_field(&self, name: &str, value: &[u8]) {

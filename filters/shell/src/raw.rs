@@ -41,6 +41,14 @@ pub(crate) enum Level {
     Error = 4,
 }
 
+/// Clocks, as numbered by WASI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Clock {
+    Wall = 0,
+    Monotonic = 1,
+}
+
 /// Streams, as numbered by the ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -64,6 +72,14 @@ mod abi {
         pub fn proxy_remove_header_map_value(map: u32, k: *const u8, k_size: usize) -> u32;
         pub fn proxy_get_buffer_bytes(buffer: u32, at: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> u32;
         pub fn proxy_set_buffer_bytes(buffer: u32, at: usize, size: usize, data: *const u8, data_size: usize) -> u32;
+        pub fn proxy_get_shared_data(
+            key: *const u8,
+            size: usize,
+            data: *mut *mut u8,
+            data_size: *mut usize,
+            cas: *mut u32,
+        ) -> u32;
+        pub fn proxy_set_shared_data(key: *const u8, size: usize, data: *const u8, data_size: usize, cas: u32) -> u32;
         pub fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
         pub fn proxy_increment_metric(id: u32, step: i64) -> u32;
         pub fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -88,6 +104,7 @@ mod abi {
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
         pub fn random_get(buffer: *mut u8, size: usize) -> u16;
+        pub fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u16;
     }
 }
 
@@ -216,6 +233,28 @@ pub(crate) fn reply(status: u16, details: &str, body: &[u8], headers: &[u8], grp
             grpc,
         )
     })
+}
+
+/// A value that all workers share, and the number of its last change. Status 1 if there is none.
+pub(crate) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), Status> {
+    let (mut data, mut size, mut cas) = (null_mut(), 0, 0);
+    // SAFETY: the host reads the key and writes a pointer, a size and a number
+    done(unsafe { abi::proxy_get_shared_data(key.as_ptr(), key.len(), &raw mut data, &raw mut size, &raw mut cas) })?;
+    Ok((taken(data, size), cas))
+}
+
+/// Puts a value in place of the one whose last change has this number. Status 8 if it has changed since.
+pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Status> {
+    // SAFETY: the host reads both slices during the call
+    done(unsafe { abi::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
+}
+
+/// Nanoseconds of a clock, or zero if the host has none.
+pub(crate) fn clock(clock: Clock) -> u64 {
+    let mut time = 0;
+    // SAFETY: the host writes one number
+    let status = unsafe { abi::clock_time_get(clock as u32, 1, &raw mut time) };
+    if status == 0 { time } else { 0 }
 }
 
 /// Eight bytes from the host's random source, or zero if it has none.

@@ -1,7 +1,7 @@
 //! One exchange through several filters.
 
 use crate::any::AnyStream;
-use filter_kit::{Body, CounterId, Env, Flow, Head, Reply, Stream};
+use filter_kit::{Body, Contended, CounterId, Env, Flow, Head, Reply, Stream};
 use std::net::IpAddr;
 
 /// One exchange.
@@ -55,6 +55,18 @@ impl Env for Shifted<'_> {
 
     fn upstream_attempt(&self) -> Option<u64> {
         self.env.upstream_attempt()
+    }
+
+    fn monotonic(&self) -> u64 {
+        self.env.monotonic()
+    }
+
+    fn wall(&self) -> u64 {
+        self.env.wall()
+    }
+
+    fn update(&self, key: &str, step: &mut dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<(), Contended> {
+        self.env.update(key, step)
     }
 
     fn set_log_field(&self, name: &str, value: &[u8]) {
