@@ -5,6 +5,7 @@ use filter_kit::{ConfigError, Filter};
 use header_router::HeaderRouter;
 use host_test::yaml::{self, Node, Position, Value};
 use prefix_rewrite::PrefixRewrite;
+use rate_limit::RateLimit;
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +16,7 @@ use suite::Suite;
 pub enum Known {
     HeaderRouter,
     PrefixRewrite,
+    RateLimit,
     Suite,
 }
 
@@ -158,6 +160,7 @@ impl Plugin<'_> {
         let error = match self.filter {
             Known::HeaderRouter => HeaderRouter::from_config(&json).err(),
             Known::PrefixRewrite => PrefixRewrite::from_config(&json).err(),
+            Known::RateLimit => RateLimit::from_config(&json).err(),
             Known::Suite => Suite::from_config(&json).err(),
         };
         error.map(|error| self.finding(&error))
@@ -186,6 +189,9 @@ impl Known {
         if has("filters") {
             return Some(Self::Suite);
         }
+        if has("policies") {
+            return Some(Self::RateLimit);
+        }
         let rules = match root.get("rules").map(|rules| &rules.value) {
             Some(Value::List(rules)) => rules.as_slice(),
             Some(_) => &[],
@@ -201,6 +207,7 @@ impl Known {
         match self {
             Self::HeaderRouter => HeaderRouter::NAME,
             Self::PrefixRewrite => PrefixRewrite::NAME,
+            Self::RateLimit => RateLimit::NAME,
             Self::Suite => Suite::NAME,
         }
     }

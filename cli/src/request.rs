@@ -1,7 +1,8 @@
 //! A request as the command line and recorded lines describe it.
 
+use filter_kit::env::Step;
 use filter_kit::head::{is_header_name, is_header_value};
-use filter_kit::{CounterId, Env, Head, config};
+use filter_kit::{Contended, CounterId, Env, Head, config};
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
@@ -224,6 +225,24 @@ impl Env for Surroundings {
 
     fn upstream_attempt(&self) -> Option<u64> {
         None
+    }
+
+    fn property(&self, _: &[&str]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn monotonic(&self) -> u64 {
+        0
+    }
+
+    fn wall(&self) -> u64 {
+        0
+    }
+
+    /// Nothing has been stored, and nothing is.
+    fn update(&self, _: &str, step: &mut Step<'_>) -> Result<(), Contended> {
+        step(None);
+        Ok(())
     }
 
     fn set_log_field(&self, _: &str, _: &[u8]) {}

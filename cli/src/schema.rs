@@ -29,6 +29,7 @@ fn text(filter: Known) -> Result<String, String> {
     let schema = match filter {
         Known::HeaderRouter => generator.into_root_schema_for::<header_router::Config>(),
         Known::PrefixRewrite => generator.into_root_schema_for::<prefix_rewrite::Config>(),
+        Known::RateLimit => generator.into_root_schema_for::<rate_limit::Config>(),
         Known::Suite => generator.into_root_schema_for::<suite::Config>(),
     };
     let mut schema = schema.to_value();

@@ -1,7 +1,7 @@
 //! The pages' commands are run and their output compared, on both gateways; their configurations are checked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use filter_kit::Filter;
+use filter_kit::{Filter, MetricTable};
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -147,7 +147,9 @@ fn run_commands(page: &str, gateway: &str) {
     assert!(!commands.is_empty(), "{page} has no commands");
     for (command, expected) in commands {
         let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("{command} 2>&1")).env("PATH", &path).current_dir(root());
+        // the output on a page is that without an Envoy
+        let shell = shell.env("PATH", &path).env_remove("ENVOY").current_dir(root());
+        shell.arg("-c").arg(format!("{command} 2>&1"));
         let output = shell.output().unwrap();
         let seen = String::from_utf8_lossy(&output.stdout);
         assert_eq!(seen, expected, "{page} with {gateway}: $ {command}");
@@ -223,7 +225,7 @@ fn json(yaml: &str) -> Vec<u8> {
 
 #[test]
 fn configurations_of_the_pages_are_valid() {
-    let pages = ["filters/header-router", "filters/prefix-rewrite", "filters/suite"].map(|f| format!("{f}/README.md"));
+    let pages = ["header-router", "prefix-rewrite", "rate-limit", "suite"].map(|f| format!("filters/{f}/README.md"));
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let docs = docs.filter(|path| path.is_file()).map(|path| path.strip_prefix(root()).unwrap().display().to_string());
     let products = json(&fs::read_to_string(root().join("envoy-configs/products.yaml")).unwrap());
@@ -234,6 +236,7 @@ fn configurations_of_the_pages_are_valid() {
             let error = match info.as_str() {
                 "yaml header-router" => header_router::HeaderRouter::from_config(&json(&text)).err(),
                 "yaml prefix-rewrite" => prefix_rewrite::PrefixRewrite::from_config(&json(&text)).err(),
+                "yaml rate-limit" => rate_limit::RateLimit::from_config(&json(&text)).err(),
                 "yaml suite" => suite::Suite::from_config(&json(&text)).err(),
                 "yaml stats_tags" => {
                     let part: serde_json::Value = serde_json::from_slice(&json(&text)).unwrap();
@@ -266,10 +269,17 @@ fn metrics_of_the_filters_are_in_their_page() {
     let rewrite = br#"{"rules": [{"name": "a", "rewrite": {"path": "/b", "host": "c"}}]}"#;
     let router = header_router::HeaderRouter::from_config(router).unwrap();
     let rewrite = prefix_rewrite::PrefixRewrite::from_config(rewrite).unwrap();
+    let limit = br#"{"policies": [{"name": "a", "limits": [{"units": 1, "per_ms": 1000}]}]}"#;
+    let limit = rate_limit::RateLimit::from_config(limit).unwrap();
     let gauges = filter_kit::metrics::config_gauges("suite", b"{}").map(|(name, _)| name);
     let page = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
     let mut seen = 0;
-    for name in router.metrics().names().iter().chain(rewrite.metrics().names()).chain(&gauges) {
+    for name in [router.metrics(), rewrite.metrics(), limit.metrics()]
+        .map(MetricTable::names)
+        .into_iter()
+        .flatten()
+        .chain(&gauges)
+    {
         // family, then labels and values in turn, then what is counted
         let parts: Vec<&str> = name.split('.').collect();
         let (family, what) = (parts[0], parts[parts.len() - 1]);
@@ -278,7 +288,7 @@ fn metrics_of_the_filters_are_in_their_page() {
         let line = page.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("no line {row}"));
         for label in labels {
             assert!(line.contains(&format!("`{}`", label[0])), "{line}: {}", label[0]);
-            if matches!(label[0], "outcome" | "where" | "kind") {
+            if matches!(label[0], "outcome" | "where" | "kind" | "result") {
                 assert!(page.contains(&format!("`{}`", label[1])), "{name}");
             }
         }

@@ -46,12 +46,12 @@ fn shape(module: &str) -> Shape {
 }
 
 /// The largest that a filter may get; raise it knowingly. Error texts and function names are worth their bytes.
-const BUDGET: usize = 850_000;
+const BUDGET: usize = 1_100_000;
 
 #[test]
 fn shipped_modules_import_only_what_every_host_has() {
     let wasi = ["environ_get", "environ_sizes_get", "fd_write", "proc_exit", "clock_time_get", "random_get"];
-    for module in ["header-router.wasm", "prefix-rewrite.wasm", "suite.wasm"] {
+    for module in ["header-router.wasm", "prefix-rewrite.wasm", "rate-limit.wasm", "suite.wasm"] {
         for import in shape(module).imports {
             let allowed = match import.split_once('.') {
                 Some(("env", name)) => name.starts_with("proxy_"),
@@ -77,11 +77,15 @@ fn shipped_modules_export_only_the_callbacks_they_use() {
         let exports = shape(module).exports;
         assert_eq!(exports.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{module}");
     }
+    let heads =
+        ["proxy_on_delete", "proxy_on_memory_allocate", "proxy_on_request_headers", "proxy_on_response_headers"];
+    let exports = shape("rate-limit.wasm").exports;
+    assert_eq!(exports.iter().map(String::as_str).collect::<Vec<_>>(), [&head[..], &heads].concat());
 }
 
 #[test]
 fn shipped_modules_keep_function_names_and_their_size_budget() {
-    for module in ["header-router.wasm", "prefix-rewrite.wasm", "suite.wasm"] {
+    for module in ["header-router.wasm", "prefix-rewrite.wasm", "rate-limit.wasm", "suite.wasm"] {
         let shape = shape(module);
         assert!(shape.names, "{module} has no name section: a trap would show no function names");
         assert!(shape.bytes <= BUDGET, "{module} has {} bytes, the budget is {BUDGET}", shape.bytes);

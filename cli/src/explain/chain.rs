@@ -6,6 +6,7 @@ use filter_kit::explain::{Detail, Stage};
 use filter_kit::{Body, Filter, Flow, Stream, config};
 use header_router::HeaderRouter;
 use prefix_rewrite::PrefixRewrite;
+use rate_limit::RateLimit;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
@@ -23,6 +24,7 @@ pub struct Chain {
 enum Member {
     HeaderRouter(HeaderRouter),
     PrefixRewrite(PrefixRewrite),
+    RateLimit(RateLimit),
 }
 
 /// What becomes of a request.
@@ -59,6 +61,7 @@ pub struct Report {
 pub enum Told {
     HeaderRouter(header_router::Explanation),
     PrefixRewrite(prefix_rewrite::Explanation),
+    RateLimit(rate_limit::Explanation),
 }
 
 impl Chain {
@@ -87,6 +90,7 @@ impl Chain {
             let alone = match plugin.filter {
                 Known::HeaderRouter => FilterConfig::HeaderRouter(config::parse(&json).map_err(told)?),
                 Known::PrefixRewrite => FilterConfig::PrefixRewrite(config::parse(&json).map_err(told)?),
+                Known::RateLimit => FilterConfig::RateLimit(config::parse(&json).map_err(told)?),
                 Known::Suite => {
                     let suite: suite::Config = config::parse(&json).map_err(told)?;
                     for (number, filter) in suite.filters.into_iter().enumerate() {
@@ -117,7 +121,7 @@ impl Chain {
             env.rewind(drawn);
             let told = member.explain(&head, request.body.as_deref(), &env, detail);
             report.add(&told);
-            let ends = !matches!(told.outcome(), "routed" | "default" | "rewritten" | "unchanged");
+            let ends = !matches!(told.outcome(), "routed" | "default" | "rewritten" | "unchanged" | "counted");
             if detail != Detail::Outcome {
                 report.filters.push(told);
             }
@@ -178,6 +182,7 @@ impl Member {
         match config {
             FilterConfig::HeaderRouter(config) => HeaderRouter::new(config).map(Self::HeaderRouter),
             FilterConfig::PrefixRewrite(config) => PrefixRewrite::new(config).map(Self::PrefixRewrite),
+            FilterConfig::RateLimit(config) => RateLimit::new(config).map(Self::RateLimit),
         }
     }
 
@@ -185,6 +190,7 @@ impl Member {
         match self {
             Self::HeaderRouter(_) => HeaderRouter::NAME,
             Self::PrefixRewrite(_) => PrefixRewrite::NAME,
+            Self::RateLimit(_) => RateLimit::NAME,
         }
     }
 
@@ -192,6 +198,7 @@ impl Member {
         match self {
             Self::HeaderRouter(filter) => Told::HeaderRouter(filter.explain(head, body, env, detail)),
             Self::PrefixRewrite(filter) => Told::PrefixRewrite(filter.explain(head, body, env, detail)),
+            Self::RateLimit(filter) => Told::RateLimit(filter.explain(head, env)),
         }
     }
 
@@ -200,6 +207,7 @@ impl Member {
         let mut stream: Box<dyn Stream> = match self {
             Self::HeaderRouter(filter) => Box::new(filter.stream()),
             Self::PrefixRewrite(filter) => Box::new(filter.stream()),
+            Self::RateLimit(filter) => Box::new(filter.stream()),
         };
         let mut flow = stream.on_request_head(head, env);
         if matches!(flow, Flow::Hold { .. }) {
@@ -211,10 +219,20 @@ impl Member {
 }
 
 impl Told {
+    /// Name of the filter.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::HeaderRouter(_) => HeaderRouter::NAME,
+            Self::PrefixRewrite(_) => PrefixRewrite::NAME,
+            Self::RateLimit(_) => RateLimit::NAME,
+        }
+    }
+
     fn outcome(&self) -> &'static str {
         match self {
             Self::HeaderRouter(told) => told.outcome,
             Self::PrefixRewrite(told) => told.outcome,
+            Self::RateLimit(told) => told.outcome,
         }
     }
 
@@ -223,6 +241,7 @@ impl Told {
         match self {
             Self::HeaderRouter(told) => &told.stages,
             Self::PrefixRewrite(told) => &told.stages,
+            Self::RateLimit(_) => &[],
         }
     }
 }
@@ -249,6 +268,14 @@ impl Report {
                 }
                 if ends {
                     self.target = None;
+                }
+            }
+            Told::RateLimit(told) => {
+                if told.status.is_some() {
+                    (self.outcome, self.status) = (told.outcome, told.status);
+                    (self.rule, self.target) = (None, None);
+                } else if self.outcome.is_empty() {
+                    self.outcome = told.outcome;
                 }
             }
         }

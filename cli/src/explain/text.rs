@@ -17,7 +17,7 @@ pub fn text(report: &Report, request: &Request) -> String {
             if number > 0 {
                 lines.text.push('\n');
             }
-            lines.add("filter", if matches!(told, Told::HeaderRouter(_)) { "header-router" } else { "prefix-rewrite" });
+            lines.add("filter", told.name());
         }
         lines.told(told, &mut before);
     }
@@ -49,6 +49,7 @@ impl Lines {
         let (new_path, new_host) = match told {
             Told::HeaderRouter(told) => (&told.path, &told.host),
             Told::PrefixRewrite(told) => (&told.path, &told.host),
+            Told::RateLimit(_) => (&None, &None),
         };
         let (new_path, new_host) = (new_path.as_ref().unwrap_or(&path), new_host.as_ref().unwrap_or(&host));
         let changes = change("path", &path, new_path, "host", &host, new_host);
@@ -58,6 +59,7 @@ impl Lines {
                 "rewritten" | "unchanged" => self.add(told.outcome, &changes),
                 other => self.ended(other, told.status),
             },
+            Told::RateLimit(told) => self.counted(told),
         }
         *before = (new_path.clone(), new_host.clone());
     }
@@ -115,6 +117,20 @@ impl Lines {
         told.request_headers.iter().for_each(|edit| self.add("request", edit));
         told.response_headers.iter().for_each(|edit| self.add("response", edit));
         told.tags.iter().for_each(|tag| self.add("log", tag));
+    }
+
+    fn counted(&mut self, told: &rate_limit::Explanation) {
+        for wanted in &told.policies {
+            let shadow = if wanted.enforced == 0 { "  (shadow)" } else { "" };
+            for limit in &wanted.limits {
+                self.add("takes", &format!("{} of {limit}  key {}{shadow}", wanted.cost, wanted.key));
+            }
+        }
+        match told.status {
+            Some(status) => self.add("answer", &format!("{status}  a part of the key is missing")),
+            None if told.policies.is_empty() => self.add("unchanged", "no policy takes it"),
+            None => {}
+        }
     }
 
     /// Requests that do not go on, in words.

@@ -5,6 +5,7 @@ use filter_kit::Filter;
 use header_router::HeaderRouter;
 use host_test::yaml;
 use prefix_rewrite::PrefixRewrite;
+use rate_limit::RateLimit;
 use std::path::{Path, PathBuf};
 use suite::Suite;
 
@@ -17,6 +18,7 @@ fn accepts(filter: Known, config: &Value) -> bool {
     match filter {
         Known::HeaderRouter => HeaderRouter::from_config(&json).is_ok(),
         Known::PrefixRewrite => PrefixRewrite::from_config(&json).is_ok(),
+        Known::RateLimit => RateLimit::from_config(&json).is_ok(),
         Known::Suite => Suite::from_config(&json).is_ok(),
     }
 }

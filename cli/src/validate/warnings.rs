@@ -63,6 +63,7 @@ impl Bootstrap {
         match plugin.filter {
             Known::HeaderRouter => router(&config::parse(&json)?),
             Known::PrefixRewrite => prefix_rewrite::lint(&config::parse(&json)?),
+            Known::RateLimit => Ok(Vec::new()),
             Known::Suite => {
                 let suite: suite::Config = config::parse(&json)?;
                 let mut all = Vec::new();
@@ -70,6 +71,7 @@ impl Bootstrap {
                     let (name, remarks) = match filter {
                         FilterConfig::HeaderRouter(config) => ("header_router", router(config)?),
                         FilterConfig::PrefixRewrite(config) => ("prefix_rewrite", prefix_rewrite::lint(config)?),
+                        FilterConfig::RateLimit(_) => continue,
                     };
                     let at = format!("filters[{number}].{name}");
                     all.extend(remarks.into_iter().map(|remark| remark.within(&at)));
@@ -91,6 +93,8 @@ pub fn not_held(plugin: &Plugin<'_>) -> Option<Finding> {
     let holds = match plugin.filter {
         Known::HeaderRouter => HeaderRouter::from_config(&json).is_ok_and(|filter| filter.holds()),
         Known::PrefixRewrite => PrefixRewrite::from_config(&json).is_ok_and(|filter| filter.holds()),
+        // its policies look at heads only
+        Known::RateLimit => false,
         Known::Suite => Suite::from_config(&json).is_ok_and(|filter| filter.holds()),
     };
     let why =

@@ -52,6 +52,43 @@ pub fn parse<T: DeserializeOwned>(configuration: &[u8]) -> Result<T, ConfigError
     Ok(read)
 }
 
+/// What [`unsigned`] takes, for schemas.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code)]
+pub enum NumberOrText {
+    /// A whole number.
+    Number(u64),
+    /// The same as text.
+    Text(#[schemars(regex(pattern = r"^[0-9]+$"))] String),
+}
+
+/// Reads a whole number from a number or from text, for fields that may go beyond 32 bits: Envoy turns such numbers into
+/// text where a configuration stands as YAML.
+///
+/// # Errors
+/// For anything else.
+pub fn unsigned<'de, D: serde::Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
+    struct Reader;
+    impl serde::de::Visitor<'_> for Reader {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number in range")
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u64, E> {
+            Ok(number)
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
+            text.parse().map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+        }
+    }
+    source.deserialize_any(Reader)
+}
+
 /// A number for a configuration: FNV-1a (Fowler, Noll, Vo) of 64 bits over its JSON without blanks and with sorted keys.
 /// Text and a serialized `Struct` of the same configuration have the same.
 pub fn hash(configuration: &[u8]) -> u64 {

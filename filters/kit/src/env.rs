@@ -19,6 +19,9 @@ pub trait Env {
     /// In an upstream filter, the number of the attempt to reach an upstream, from 1 on; `None` in any other position. An
     /// attempt after the first one gets the head as the one before has left it, edits and all.
     fn upstream_attempt(&self) -> Option<u64>;
+    /// An attribute of the host by the steps of its path, as the host writes it: text, or eight bytes for a number, the lowest
+    /// first. `None` if there is none. Costs a host call.
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
     /// Nanoseconds of a clock that never goes back, the same in all workers of a process. Costs a host call.
     fn monotonic(&self) -> u64;
     /// Nanoseconds since 1970. Costs a host call.
@@ -30,12 +33,15 @@ pub trait Env {
     ///
     /// # Errors
     /// If others were faster too often, or the store refuses: nothing has been written then.
-    fn update(&self, key: &str, step: &mut dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<(), Contended>;
+    fn update(&self, key: &str, step: &mut Step<'_>) -> Result<(), Contended>;
     /// A field for the access log; in Envoy the filter state `wasm.<name>`. Best effort: a host may have no such thing.
     fn set_log_field(&self, name: &str, value: &[u8]);
     /// A line in the host's log, at a level that every host prints. The caller bounds how often.
     fn log_error(&self, text: &str);
 }
+
+/// What [`Env::update`] runs: from the value that is there to the one to put in its place, if any.
+pub type Step<'a> = dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>> + 'a;
 
 /// A change of a shared value that could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,7 @@ pub struct FixedEnv {
     source_address: Option<IpAddr>,
     destination_port: Option<u16>,
     upstream_attempt: Option<u64>,
+    properties: BTreeMap<Vec<String>, Vec<u8>>,
     monotonic: Cell<u64>,
     wall: Cell<u64>,
     store: Store,
@@ -87,6 +94,13 @@ impl FixedEnv {
     #[must_use]
     pub fn with_upstream_attempt(mut self, attempt: u64) -> Self {
         self.upstream_attempt = Some(attempt);
+        self
+    }
+
+    /// The same with an attribute.
+    #[must_use]
+    pub fn with_property(mut self, path: &[&str], value: &[u8]) -> Self {
+        self.properties.insert(path.iter().map(ToString::to_string).collect(), value.to_vec());
         self
     }
 
@@ -152,6 +166,11 @@ impl Env for FixedEnv {
         self.upstream_attempt
     }
 
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+        self.properties.get(&path).cloned()
+    }
+
     fn monotonic(&self) -> u64 {
         self.monotonic.get()
     }
@@ -160,7 +179,7 @@ impl Env for FixedEnv {
         self.wall.get()
     }
 
-    fn update(&self, key: &str, step: &mut dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<(), Contended> {
+    fn update(&self, key: &str, step: &mut Step<'_>) -> Result<(), Contended> {
         for _ in 0..MAX_TRIES {
             let value = self.store.borrow().get(key).cloned();
             let Some(new) = step(value.as_deref()) else { return Ok(()) };

@@ -83,11 +83,8 @@ impl Quota {
         let remaining = narrow(room.saturating_sub(used) / u128::from(self.period));
         let missing = (u128::from(remaining) + 1) * u128::from(self.period);
         let next_unit = if used == 0 { 0 } else { self.time((missing + used).saturating_sub(room)) };
-        let retry_after = if allowed {
-            Some(0)
-        } else {
-            possible.then(|| self.time((wanted - n).saturating_sub(room)))
-        };
+        let retry_after =
+            if allowed { Some(0) } else { possible.then(|| self.time((wanted - n).saturating_sub(room))) };
         let full_at = if allowed { self.unscaled(after) } else { full_at.unwrap_or_default() };
         Verdict { allowed, full_at, remaining, retry_after, next_unit, full_after: self.time(used) }
     }

@@ -65,10 +65,12 @@ impl Row {
 
     /// The states of an entry.
     pub fn states(&self, way: usize) -> Vec<State> {
-        (0..self.limits).map(|limit| {
-            let at = way * entry_size(self.limits) + FINGERPRINT + limit * STATE;
-            (self.number(at), self.number(at + 8))
-        }).collect()
+        (0..self.limits)
+            .map(|limit| {
+                let at = way * entry_size(self.limits) + FINGERPRINT + limit * STATE;
+                (self.number(at), self.number(at + 8))
+            })
+            .collect()
     }
 
     /// Writes an entry.

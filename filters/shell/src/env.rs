@@ -2,7 +2,7 @@
 
 use crate::call;
 use crate::raw::{self, Clock, Metric, Status};
-use filter_kit::env::MAX_TRIES;
+use filter_kit::env::{MAX_TRIES, Step};
 use filter_kit::{Contended, CounterId, Env, MetricTable, address};
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -61,7 +61,11 @@ impl Env for HostEnv {
         }
         let attempt = call::number("upstream\0request_attempt_count");
         self.is_downstream.set(attempt.is_none());
-        attempt.and_then(|attempt| attempt.try_into().ok())
+        attempt
+    }
+
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        raw::property(&path.join("\0")).ok()
     }
 
     fn monotonic(&self) -> u64 {
@@ -72,7 +76,7 @@ impl Env for HostEnv {
         raw::clock(Clock::Wall)
     }
 
-    fn update(&self, key: &str, step: &mut dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<(), Contended> {
+    fn update(&self, key: &str, step: &mut Step<'_>) -> Result<(), Contended> {
         for _ in 0..MAX_TRIES {
             let (value, number) = match raw::shared_data(key) {
                 Ok((value, number)) => (Some(value), number),

@@ -4,11 +4,13 @@ use crate::FilterConfig;
 use filter_kit::{Body, ConfigError, Env, Filter, Flow, Head, MetricTable, Stream};
 use header_router::{HeaderRouter, HeaderRouterStream};
 use prefix_rewrite::{PrefixRewrite, PrefixRewriteStream};
+use rate_limit::{RateLimit, RateLimitStream};
 
 #[derive(Debug)]
 pub(crate) enum AnyFilter {
     HeaderRouter(HeaderRouter),
     PrefixRewrite(PrefixRewrite),
+    RateLimit(RateLimit),
 }
 
 /// The stream of one of them.
@@ -18,6 +20,8 @@ pub enum AnyStream {
     HeaderRouter(HeaderRouterStream),
     /// See `prefix-rewrite`.
     PrefixRewrite(PrefixRewriteStream),
+    /// See `rate-limit`.
+    RateLimit(RateLimitStream),
 }
 
 impl AnyFilter {
@@ -29,6 +33,9 @@ impl AnyFilter {
             FilterConfig::PrefixRewrite(config) => {
                 PrefixRewrite::new(config).map(Self::PrefixRewrite).map_err(|error| error.within("prefix_rewrite"))
             }
+            FilterConfig::RateLimit(config) => {
+                RateLimit::new(config).map(Self::RateLimit).map_err(|error| error.within("rate_limit"))
+            }
         }
     }
 
@@ -36,6 +43,7 @@ impl AnyFilter {
         match self {
             Self::HeaderRouter(filter) => filter.metrics(),
             Self::PrefixRewrite(filter) => filter.metrics(),
+            Self::RateLimit(filter) => filter.metrics(),
         }
     }
 
@@ -43,6 +51,7 @@ impl AnyFilter {
         match self {
             Self::HeaderRouter(filter) => filter.holds(),
             Self::PrefixRewrite(filter) => filter.holds(),
+            Self::RateLimit(filter) => filter.holds(),
         }
     }
 
@@ -50,6 +59,7 @@ impl AnyFilter {
         match self {
             Self::HeaderRouter(filter) => AnyStream::HeaderRouter(filter.stream()),
             Self::PrefixRewrite(filter) => AnyStream::PrefixRewrite(filter.stream()),
+            Self::RateLimit(filter) => AnyStream::RateLimit(filter.stream()),
         }
     }
 }
@@ -59,6 +69,7 @@ impl AnyStream {
         match self {
             Self::HeaderRouter(stream) => stream,
             Self::PrefixRewrite(stream) => stream,
+            Self::RateLimit(stream) => stream,
         }
     }
 }
@@ -68,6 +79,7 @@ impl Stream for AnyStream {
         match self {
             Self::HeaderRouter(stream) => stream.lasts(),
             Self::PrefixRewrite(stream) => stream.lasts(),
+            Self::RateLimit(stream) => stream.lasts(),
         }
     }
 

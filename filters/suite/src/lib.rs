@@ -32,6 +32,8 @@ pub enum FilterConfig {
     HeaderRouter(header_router::Config),
     /// See `prefix-rewrite`.
     PrefixRewrite(prefix_rewrite::Config),
+    /// See `rate-limit`.
+    RateLimit(rate_limit::Config),
 }
 
 /// A configured suite.

@@ -1,6 +1,7 @@
 //! One exchange through several filters.
 
 use crate::any::AnyStream;
+use filter_kit::env::Step;
 use filter_kit::{Body, Contended, CounterId, Env, Flow, Head, Reply, Stream};
 use std::net::IpAddr;
 
@@ -57,6 +58,10 @@ impl Env for Shifted<'_> {
         self.env.upstream_attempt()
     }
 
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        self.env.property(path)
+    }
+
     fn monotonic(&self) -> u64 {
         self.env.monotonic()
     }
@@ -65,7 +70,7 @@ impl Env for Shifted<'_> {
         self.env.wall()
     }
 
-    fn update(&self, key: &str, step: &mut dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<(), Contended> {
+    fn update(&self, key: &str, step: &mut Step<'_>) -> Result<(), Contended> {
         self.env.update(key, step)
     }
 

@@ -121,6 +121,11 @@ impl Envoy {
         let port = self.listeners.get(listener).copied().unwrap_or_default();
         self.upstreams.expect(case);
         let before = self.counters(case)?;
+        for _ in 1..case.times {
+            self.exchange(port, case).map_err(|error| format!("the client: {error}"))?;
+            self.upstreams.take();
+            self.upstreams.expect(case);
+        }
         let access_log = self.logs.get(listener).and_then(Option::as_ref);
         let logged = access_log.map_or(0, AccessLog::lines);
         let (client, reset) = self.exchange(port, case).map_err(|error| format!("the client: {error}"))?;

@@ -107,6 +107,10 @@ pub struct Case {
     /// As in the file.
     #[serde(default)]
     pub needs: Vec<String>,
+    /// How often the client sends its request, one after the other; what becomes of the last one is checked, and counters
+    /// grow by all of them.
+    #[serde(default = "once")]
+    pub times: usize,
     /// What the client sends.
     #[serde(default)]
     pub request: Request,
@@ -225,6 +229,10 @@ pub struct Client {
     pub trailers: Vec<Header>,
     /// The response is cut off.
     pub reset: bool,
+}
+
+fn once() -> usize {
+    1
 }
 
 fn one_cluster() -> Vec<String> {

@@ -10,6 +10,7 @@ use body_upper::BodyUpper;
 use filter_kit::{Body, CounterId, Filter, FixedEnv, Flow, Head, Reply, Stream};
 use header_router::HeaderRouter;
 use prefix_rewrite::PrefixRewrite;
+use rate_limit::RateLimit;
 use suite::Suite;
 
 /// A filter as a value of one type.
@@ -37,6 +38,7 @@ fn configured(filter: &FilterUse) -> Option<Result<Box<dyn Native>, String>> {
     match filter.filter.as_str() {
         "header-router" => Some(one::<HeaderRouter>(&json)),
         "prefix-rewrite" => Some(one::<PrefixRewrite>(&json)),
+        "rate-limit" => Some(one::<RateLimit>(&json)),
         "suite" => Some(one::<Suite>(&json)),
         "body-upper" => Some(one::<BodyUpper>(&json)),
         _ => None,
@@ -59,6 +61,14 @@ struct Running {
     env: FixedEnv,
     request: Wanted,
     response: Option<usize>,
+}
+
+impl Running {
+    /// The next stream of the same filter.
+    fn begin_anew(&mut self) {
+        self.stream = self.native.stream();
+        (self.request, self.response) = (Wanted::Nothing, None);
+    }
 }
 
 /// What a filter waits for of a request.
@@ -87,13 +97,29 @@ pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
         Ok(chain)
     };
     let (mut downstream, mut upstream) = (start(Position::Downstream)?, start(Position::Upstream)?);
+    let mut seen = once(file, case, &mut downstream, &mut upstream, &start)?;
+    for _ in 1..case.times {
+        downstream.iter_mut().chain(&mut upstream).for_each(Running::begin_anew);
+        seen = once(file, case, &mut downstream, &mut upstream, &start)?;
+    }
+    Ok(seen)
+}
+
+/// Sends the request once.
+fn once(
+    file: &File,
+    case: &Case,
+    downstream: &mut [Running],
+    upstream: &mut [Running],
+    start: &dyn Fn(Position) -> Result<Vec<Running>, String>,
+) -> Result<Observation, String> {
     let mut seen = Observation::default();
     let head = Head::from_fields(request_head(case));
     let body = case.request.body.as_ref().map(|body| body.bytes().to_vec()).unwrap_or_default();
     let trailers = expand(&case.request.trailers);
     // how many filters of each chain the response has to pass, from the outside
     let mut outward = (downstream.len(), 0);
-    match inward(&mut downstream, head, body, trailers.is_empty()) {
+    match inward(downstream, head, body, trailers.is_empty()) {
         Err((replying, reply)) => {
             outward.0 = replying;
             seen.client = replied(case, &reply);
@@ -116,7 +142,7 @@ pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
                         seen.mirror = passed.ok().map(|(head, body)| (cluster, message(&head, body)));
                         count(&chain, case, &mut seen);
                     }
-                    match inward(&mut upstream, head, body, trailers.is_empty()) {
+                    match inward(upstream, head, body, trailers.is_empty()) {
                         // no filter behind the routing sees it
                         Err((_, reply)) => seen.client = replied(case, &reply),
                         Ok((head, body)) => {
@@ -131,8 +157,8 @@ pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
     }
     let behind = upstream.iter_mut().take(outward.1).rev();
     respond(behind.chain(downstream.iter_mut().take(outward.0).rev()), case.request.method == "HEAD", &mut seen);
-    count(&downstream, case, &mut seen);
-    count(&upstream, case, &mut seen);
+    count(downstream, case, &mut seen);
+    count(upstream, case, &mut seen);
     Ok(seen)
 }
 

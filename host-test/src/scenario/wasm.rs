@@ -157,6 +157,11 @@ pub fn run(modules: &mut Modules, file: &File, case: &Case, plan: &Plan) -> Resu
         let plugins: Vec<PluginConfig> = plugins.collect::<Result<_, _>>()?;
         Worker::start(Arc::clone(&host), &plugins).map_err(|error| error.to_string())
     };
+    // what VMs share lives as long as one of them
+    let _others = if case.times > 1 { Some(start(Position::Downstream)?) } else { None };
+    for _ in 1..case.times {
+        Exchange::run(file, case, plan, start(Position::Downstream)?, start(Position::Upstream)?)?;
+    }
     let (downstream, upstream) = (start(Position::Downstream)?, start(Position::Upstream)?);
     let (mut observation, meters) = Exchange::run(file, case, plan, downstream, upstream)?;
     let counters = host.metrics().snapshot().into_iter().filter_map(|(name, metric)| match metric {

@@ -1,0 +1,75 @@
+//! Which limits a request would take from.
+
+use crate::filter::RateLimit;
+use crate::policy::{Asked, Claim};
+use filter_kit::matching::{Request, World};
+use filter_kit::{Env, Head};
+use serde::Serialize;
+
+/// What the policies want of a request. What is left of their limits only a running filter knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// `counted`, `unchanged` if no policy takes the request, or `rejected` if it lacks a part of a key that it must have.
+    pub outcome: &'static str,
+    /// The status of an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The policies that take it.
+    pub policies: Vec<Wanted>,
+}
+
+/// What one policy wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Wanted {
+    /// Its name.
+    pub policy: String,
+    /// Whether refusals are carried out, never, or for a share in parts per 10,000.
+    pub enforced: u32,
+    /// Short form of the key, not the key itself; the same for the same key in one run only.
+    pub key: String,
+    /// Units that the request takes of each limit.
+    pub cost: u64,
+    /// The limits, in words.
+    pub limits: Vec<String>,
+}
+
+impl RateLimit {
+    /// Says which limits a request would take from. Takes nothing.
+    pub fn explain(&self, head: &Head, env: &dyn Env) -> Explanation {
+        let limiter = self.limiter();
+        let world = World::new(env, None);
+        let target = limiter.matching.path_form().apply(head.path());
+        let request = Request::new(head, &target, &limiter.matching, &world);
+        // keys are shown as a hash that nobody can turn round
+        let mut secret = [0; 16];
+        secret.iter_mut().zip(env.random().to_le_bytes()).for_each(|(place, byte)| *place = byte);
+        let mut explanation = Explanation { outcome: "unchanged", ..Explanation::default() };
+        for policy in &limiter.policies {
+            match policy.ask(&request, env, &secret) {
+                Asked::NoSay => {}
+                Asked::KeyMissing if policy.enforced == 0 => {}
+                Asked::KeyMissing => {
+                    explanation.outcome = "rejected";
+                    explanation.status = Some(limiter.answer.status);
+                    return explanation;
+                }
+                Asked::Claim(claim) => {
+                    explanation.outcome = "counted";
+                    explanation.policies.push(wanted(&claim));
+                }
+            }
+        }
+        explanation
+    }
+}
+
+fn wanted(claim: &Claim<'_>) -> Wanted {
+    let named = claim.policy.limit_names.iter().zip(claim.limits);
+    Wanted {
+        policy: claim.policy.name.clone(),
+        enforced: claim.policy.enforced,
+        key: claim.short_key(),
+        cost: claim.cost,
+        limits: named.map(|(name, limit)| format!("{name}: {limit}")).collect(),
+    }
+}

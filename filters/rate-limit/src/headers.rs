@@ -1,0 +1,115 @@
+//! What clients are told. The only place that writes `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-10), since
+//! their letters may change once more.
+
+use crate::config::ResponseHeaders;
+use crate::limit::{Limit, Verdict};
+use filter_kit::Head;
+use std::borrow::Cow;
+
+/// What one limit said, for headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) name: String,
+    pub(crate) limit: Limit,
+    pub(crate) verdict: Verdict,
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Headers of a response. `wait` is what a refused client has to wait, in nanoseconds.
+pub(crate) fn headers(told: &[Told], which: ResponseHeaders, wait: Option<u64>) -> Vec<(Cow<'static, str>, Vec<u8>)> {
+    let mut headers: Vec<(Cow<'static, str>, Vec<u8>)> = Vec::new();
+    let mut add = |name: &'static str, value: String| headers.push((Cow::Borrowed(name), value.into_bytes()));
+    if let Some(wait) = wait {
+        add("retry-after", wait.div_ceil(SECOND).to_string());
+    }
+    if which == ResponseHeaders::None || told.is_empty() {
+        return headers;
+    }
+    let policies: Vec<String> = told.iter().map(policy).collect();
+    let left: Vec<String> = told
+        .iter()
+        .map(|told| {
+            let seconds = told.verdict.reset.div_ceil(SECOND);
+            format!("{};r={};t={seconds}", quoted(&told.name), told.verdict.remaining)
+        })
+        .collect();
+    add("ratelimit-policy", policies.join(", "));
+    add("ratelimit", left.join(", "));
+    // of several limits, the one that will refuse first
+    let tightest = told.iter().min_by_key(|told| (told.verdict.remaining, u64::MAX - told.verdict.reset));
+    if let Some(told) = tightest.filter(|_| which == ResponseHeaders::Both) {
+        add("x-ratelimit-limit", told.limit.units().to_string());
+        add("x-ratelimit-remaining", told.verdict.remaining.to_string());
+        add("x-ratelimit-reset", told.verdict.reset.div_ceil(SECOND).to_string());
+    }
+    headers
+}
+
+/// Writes headers into a response. `RateLimit` fields of the upstream, about limits of its own, stay in front.
+pub(crate) fn write(headers: &[(Cow<'static, str>, Vec<u8>)], head: &mut Head) {
+    for (name, value) in headers {
+        let before: Vec<u8> = head.get_all(name).collect::<Vec<_>>().join(&b", "[..]);
+        let is_list = name.starts_with("ratelimit");
+        let value = if is_list && !before.is_empty() { [&before[..], b", ", value].concat() } else { value.clone() };
+        // made of digits and checked names
+        let _ = head.set(name, &value);
+    }
+}
+
+fn policy(told: &Told) -> String {
+    let quota = format!("{};q={}", quoted(&told.name), told.limit.units());
+    // `w` is a positive number of whole seconds
+    match told.limit.seconds().filter(|seconds| *seconds > 0) {
+        Some(seconds) => format!("{quota};w={seconds}"),
+        None => quota,
+    }
+}
+
+/// A string of structured fields (RFC 9651).
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::Quota;
+
+    fn told(name: &str, units: u64, period_ms: u64, remaining: u64, reset: u64) -> Told {
+        let limit = Limit::Bucket(Quota::new(units, period_ms * 1_000_000, units).unwrap());
+        let verdict = Verdict { allowed: true, state: (0, 0), remaining, retry_after: Some(0), reset };
+        Told { name: name.to_owned(), limit, verdict }
+    }
+
+    fn text(told: &[Told], which: ResponseHeaders, wait: Option<u64>) -> Vec<String> {
+        let shown = |(name, value): (Cow<'static, str>, Vec<u8>)| format!("{name}: {}", value.escape_ascii());
+        headers(told, which, wait).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn every_limit_is_told_and_the_tightest_in_the_old_form() {
+        let all = [told("a", 20, 60_000, 3, 2_500_000_000), told("b \"x\"", 10, 1_500, 1, 1)];
+        assert_eq!(
+            text(&all, ResponseHeaders::Both, Some(1_000_000_001)),
+            [
+                "retry-after: 2",
+                r#"ratelimit-policy: \"a\";q=20;w=60, \"b \\\"x\\\"\";q=10"#,
+                r#"ratelimit: \"a\";r=3;t=3, \"b \\\"x\\\"\";r=1;t=1"#,
+                "x-ratelimit-limit: 10",
+                "x-ratelimit-remaining: 1",
+                "x-ratelimit-reset: 1",
+            ]
+        );
+        assert_eq!(text(&all, ResponseHeaders::None, Some(5)), ["retry-after: 1"]);
+        assert_eq!(text(&[], ResponseHeaders::Standard, None), [""; 0]);
+    }
+
+    #[test]
+    fn an_upstreams_own_fields_stay() {
+        let mut head = Head::from_fields([("ratelimit", "\"up\";r=1")]);
+        write(&headers(&[told("a", 1, 1000, 0, 0)], ResponseHeaders::Standard, None), &mut head);
+        assert_eq!(head.get("ratelimit").unwrap(), b"\"up\";r=1, \"a\";r=0;t=0");
+        assert_eq!(head.get("ratelimit-policy").unwrap(), b"\"a\";q=1;w=1");
+    }
+}
