@@ -136,6 +136,8 @@ fn finish<'t>(steps: Steps<'t>, request: &Request<'_>, env: &dyn Env, outer: Opt
             for (name, template) in &rule.tags {
                 let mut value = Vec::new();
                 match template.render(&values, Encoding::Raw, &mut value) {
+                    // nothing to tell: the log shows that the field is absent
+                    Ok(()) if value.is_empty() => {}
                     Ok(()) if is_header_value(&value) => tags.push((name.clone(), value)),
                     _ => dropped += 1,
                 }

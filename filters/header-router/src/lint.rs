@@ -89,10 +89,6 @@ fn weights(rule: &RuleConfig) -> Option<Remark> {
     }
     let weights = rule.targets.iter().map(|target| u64::from(target.weight));
     let sum: u64 = weights.clone().sum();
-    if weights.clone().filter(|weight| *weight > 0).count() == 1 {
-        let why = "only one target has a weight above 0, so there is no choice";
-        return Some(Remark::new("targets", why));
-    }
     // 1 and 1, or 3 and 1, are shares of their sum; 90 and 9 look like a slip
     let largest = weights.max().unwrap_or(0);
     [(10_000, 500), (100, 5)]
@@ -184,7 +180,8 @@ mod tests {
             (&[90, 10], None),
             (&[3, 1], None),
             (&[50, 30], None),
-            (&[100, 0], Some("rules[0].targets: only one target has a weight above 0, so there is no choice")),
+            // a rollout before its first step
+            (&[100, 0], None),
             (
                 &[9000, 999],
                 Some("rules[0].targets: the weights add up to 9999; 10000 looks meant (they are shares of their sum)"),

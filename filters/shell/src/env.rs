@@ -60,7 +60,8 @@ impl Env for HostEnv {
             return None;
         }
         let attempt = call::number("upstream\0request_attempt_count");
-        self.is_downstream.set(attempt.is_none());
+        // a downstream filter may be told 0
+        self.is_downstream.set(attempt.is_none_or(|attempt| attempt == 0));
         attempt
     }
 

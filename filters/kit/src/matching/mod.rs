@@ -35,7 +35,7 @@ use serde::Deserialize;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct MatchingConfig {
-    /// Resolves `.` and `..` in paths first, also written as `%2e`. Like the two after it, this changes what goes on to the
+    /// Resolves `.` and `..` in paths first, also written as `%2e`; a backslash becomes a slash. Like the two after it, this changes what goes on to the
     /// upstream as well: rules and upstreams never see different paths.
     pub normalize_path: bool,
     /// Makes one slash of several in paths first.

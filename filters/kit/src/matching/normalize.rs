@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// Which changes a path goes through. What comes out is what rules see, and what goes on to the upstream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PathForm {
-    /// Resolves `.` and `..` segments, also written as `%2e`.
+    /// Resolves `.` and `..` segments, also written as `%2e`; a backslash is a slash, as it is for Envoy and browsers.
     pub dots: bool,
     /// Makes one slash of several.
     pub slashes: bool,
@@ -26,6 +26,9 @@ impl PathForm {
         let mut new = Cow::Borrowed(path);
         if self.unreserved && path.contains(&b'%') {
             new = Cow::Owned(decode_unreserved(path));
+        }
+        if self.dots && new.contains(&b'\\') {
+            new = Cow::Owned(new.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect());
         }
         if self.slashes && new.windows(2).any(|pair| pair == b"//") {
             new = Cow::Owned(merge_slashes(&new));
@@ -136,6 +139,10 @@ mod tests {
             (dots, "/%2e%2E/a", "/a"),
             (dots, "/a//../b", "/a/b"),
             (dots, "/...", "/..."),
+            (dots, r"/a\..\b\c", "/b/c"),
+            (dots, r"/a%5C..?x=\", r"/a%5C..?x=\"),
+            (slashes, r"/a\\b", r"/a\\b"),
+            (all, r"/\\x", "/x"),
             (dots, "/a/..?x=/../", "/?x=/../"),
             (slashes, "//a///b/", "/a/b/"),
             (slashes, "/a?b=//", "/a?b=//"),
