@@ -133,6 +133,9 @@ fn listeners_come_and_go_with_the_file() {
     let gateway = start(&file, None);
     assert_eq!(gateway.address, one);
     let mut kept = gateway.connect();
+    // what the system has not handed over yet goes with the listener
+    kept.send(get("/", &[]));
+    assert_eq!(kept.response().text(), "first");
     scratch.write("g.yaml", at(two, "second"));
     assert_eq!(gateway.running.reload(), Ok(2));
     assert_eq!(gateway.running.addresses(), [("main".to_owned(), two)]);
