@@ -9,6 +9,7 @@ mod request;
 mod requests;
 mod schema;
 mod serve;
+mod simulate;
 mod test;
 mod validate;
 
@@ -36,6 +37,8 @@ enum Command {
     Explain(explain::Explain),
     /// Print the JSON Schema of a filter's configuration.
     Schema(schema::Schema),
+    /// Replay requests through a rate-limit configuration, at the times when they came.
+    Simulate(simulate::Simulate),
     /// Run scenario files in the pure filters, in our host and in Envoy.
     Test(test::Test),
     /// Measure what the filters cost in Envoy.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         }
         Command::Explain(explain) => explain.run(),
         Command::Schema(schema) => schema.run(),
+        Command::Simulate(simulate) => simulate.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
     };

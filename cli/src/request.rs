@@ -16,6 +16,8 @@ pub struct Request {
     pub source_address: Option<IpAddr>,
     /// The port that the connection came to.
     pub port: Option<u16>,
+    /// When it came, in nanoseconds since 1970 or since any other beginning.
+    pub at: Option<u64>,
 }
 
 /// The parts of a request before they are checked.
@@ -33,6 +35,8 @@ pub struct Parts {
     pub source_address: Option<IpAddr>,
     /// Overrides what the URL says.
     pub port: Option<u16>,
+    /// When it came.
+    pub at: Option<u64>,
 }
 
 /// Methods of the IANA registry that are in use, to tell a slip from a method of somebody's own.
@@ -71,6 +75,7 @@ impl Parts {
             body: self.body,
             source_address: self.source_address,
             port: self.port.or(url.port),
+            at: self.at,
         })
     }
 }

@@ -149,8 +149,8 @@ fn read(line: &[u8]) -> Result<Request, String> {
 
 /// A line written for us.
 fn plain(fields: Map<String, Value>) -> Result<Parts, String> {
-    const KNOWN: [&str; 10] =
-        ["method", "url", "path", "host", "authority", "scheme", "headers", "body", "source_address", "port"];
+    const KNOWN: [&str; 11] =
+        ["method", "url", "path", "host", "authority", "scheme", "headers", "body", "source_address", "port", "t_ms"];
     let mut parts = Parts { method: b"GET".to_vec(), ..Parts::default() };
     let (mut url, mut authority) = (None, None);
     for (name, value) in fields {
@@ -175,6 +175,7 @@ fn plain(fields: Map<String, Value>) -> Result<Parts, String> {
             "body" => parts.body = Some(text(&name, value)?.into_bytes()),
             "source_address" => parts.source_address = Some(address(&text(&name, value)?)?.0),
             "port" => parts.port = Some(port(&value)?),
+            "t_ms" => parts.at = Some(milliseconds(&value)?),
             _ => {
                 let near = filter_kit::config::nearest(&name, &KNOWN);
                 let near = near.map_or_else(
@@ -210,6 +211,9 @@ fn logged(mut fields: Map<String, Value>) -> Result<Parts, String> {
     }
     if let Some(address_and_port) = take(&["downstream_local_address"])? {
         parts.port = address(&address_and_port)?.1;
+    }
+    if let Some(time) = take(&["start_time", "time", "timestamp"])? {
+        parts.at = instant(&time);
     }
     for (name, header) in LOG_HEADERS {
         if let Some(value) = take(&[name])? {
@@ -263,6 +267,19 @@ fn text(name: &str, value: Value) -> Result<String, String> {
 fn port(value: &Value) -> Result<u16, String> {
     let port = value.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     port.ok_or_else(|| format!("port: expected 1 to 65535, found {}", shown(value.to_string().as_bytes())))
+}
+
+/// Nanoseconds from milliseconds, which may have a fraction.
+fn milliseconds(value: &Value) -> Result<u64, String> {
+    let whole = value.as_u64().and_then(|ms| ms.checked_mul(1_000_000));
+    let number = whole.or_else(|| value.as_f64().filter(|ms| (0.0..1e13).contains(ms)).map(|ms| (ms * 1e6) as u64));
+    number.ok_or_else(|| format!("t_ms: expected milliseconds, found {}", shown(value.to_string().as_bytes())))
+}
+
+/// Nanoseconds since 1970 of a time as access logs write it; nothing for other forms.
+fn instant(text: &str) -> Option<u64> {
+    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    time.unix_timestamp_nanos().try_into().ok()
 }
 
 /// An address, with or without a port.

@@ -29,7 +29,7 @@ pub(crate) struct Limiter {
     scope: Scope,
     on_contention: OnContention,
     pub(crate) answer: Answer,
-    response_headers: ResponseHeaders,
+    pub(crate) response_headers: ResponseHeaders,
     log_fields: bool,
     /// The store of `scope: worker`; it has at most as many rows as the table.
     own: RefCell<HashMap<String, Vec<u8>>>,
@@ -157,11 +157,11 @@ impl Stream for RateLimitStream {
         let target = limiter.matching.path_form().apply(head.path());
         let request = Request::new(head, &target, &limiter.matching, &world);
         match limiter.decide(&request, env) {
-            Decision::Pass(told) => {
+            Decision { reply: Some(reply), .. } => Flow::Reply(reply),
+            Decision { told, .. } => {
                 self.headers = headers::headers(&told, limiter.response_headers, None);
                 Flow::Continue
             }
-            Decision::Refuse(reply) => Flow::Reply(reply),
         }
     }
 
@@ -175,13 +175,27 @@ impl Stream for RateLimitStream {
     }
 }
 
-enum Decision {
-    Pass(Vec<Told>),
-    Refuse(Reply),
+/// What becomes of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Decision {
+    /// The answer to a refused one.
+    pub(crate) reply: Option<Reply>,
+    /// What the limits said that clients are told of.
+    pub(crate) told: Vec<Told>,
+    /// Names of the limits that refused.
+    pub(crate) violated: Vec<String>,
+    /// Nanoseconds until the same request would pass; `None` if that cannot be said.
+    pub(crate) wait: Option<u64>,
+}
+
+impl Decision {
+    fn refuse(reply: Reply) -> Self {
+        Self { reply: Some(reply), ..Self::default() }
+    }
 }
 
 impl Limiter {
-    fn decide(&self, request: &Request<'_>, env: &dyn Env) -> Decision {
+    pub(crate) fn decide(&self, request: &Request<'_>, env: &dyn Env) -> Decision {
         let Ok(secret) = self.secret(env) else { return self.contended(&[], env) };
         let mut claims = Vec::new();
         for policy in &self.policies {
@@ -191,7 +205,7 @@ impl Limiter {
                     env.count(policy.counts.missing_key, 1);
                     if is_enforced(policy, env) {
                         self.log(policy, "missing_key", env);
-                        return Decision::Refuse(self.refusal(request, &[], &[], None));
+                        return Decision::refuse(self.refusal(request, &[], &[], None));
                     }
                 }
                 Asked::Claim(mut claim) => {
@@ -201,7 +215,7 @@ impl Limiter {
             }
         }
         if claims.is_empty() {
-            return Decision::Pass(Vec::new());
+            return Decision::default();
         }
         let now = Now { monotonic: env.monotonic(), wall: env.wall() };
         // with one policy, taking is asking; with several, nothing may be taken for a request that another will refuse
@@ -239,7 +253,7 @@ impl Limiter {
         if let Some(claim) = claims.first() {
             self.log(claim.policy, "allowed", env);
         }
-        Decision::Pass(told)
+        Decision { told, ..Decision::default() }
     }
 
     /// The answer, if some policy that is enforced for this request refuses it.
@@ -267,19 +281,20 @@ impl Limiter {
         self.log(first.policy, "limited", env);
         let told = claims.iter().zip(outcomes).filter(|(claim, _)| claim.policy.enforced > 0);
         let told: Vec<Told> = told.flat_map(|(claim, outcome)| tell(claim, outcome)).collect();
-        let violated: Vec<&str> = refusing
+        let violated: Vec<String> = refusing
             .iter()
             .flat_map(|(claim, outcome)| {
                 let names = claim.policy.limit_names.iter().zip(&outcome.verdicts);
-                let violated = names.filter(|(_, verdict)| !verdict.allowed).map(|(name, _)| name.as_str());
-                let full = outcome.is_full.then_some(claim.policy.name.as_str());
+                let violated = names.filter(|(_, verdict)| !verdict.allowed).map(|(name, _)| name.clone());
+                let full = outcome.is_full.then(|| claim.policy.name.clone());
                 violated.chain(full).collect::<Vec<_>>()
             })
             .collect();
-        Some(Decision::Refuse(self.refusal(request, &told, &violated, wait)))
+        let reply = Some(self.refusal(request, &told, &violated, wait));
+        Some(Decision { reply, told, violated, wait })
     }
 
-    fn refusal(&self, request: &Request<'_>, told: &[Told], violated: &[&str], wait: Option<u64>) -> Reply {
+    fn refusal(&self, request: &Request<'_>, told: &[Told], violated: &[String], wait: Option<u64>) -> Reply {
         let mut reply = Reply::status(self.answer.status, "sluice_rate_limited");
         // gRPC: RESOURCE_EXHAUSTED
         reply.grpc_status = Some(8);
@@ -316,8 +331,8 @@ impl Limiter {
             self.log(claim.policy, "error", env);
         }
         match self.on_contention {
-            OnContention::Allow => Decision::Pass(Vec::new()),
-            OnContention::Deny => Decision::Refuse(Reply::status(503, "sluice_rate_limit_contended")),
+            OnContention::Allow => Decision::default(),
+            OnContention::Deny => Decision::refuse(Reply::status(503, "sluice_rate_limit_contended")),
         }
     }
 

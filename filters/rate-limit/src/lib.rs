@@ -5,6 +5,7 @@ mod config;
 mod explain;
 mod filter;
 mod headers;
+mod judge;
 pub mod key;
 pub mod limit;
 mod policy;
@@ -18,6 +19,7 @@ pub use config::{
 };
 pub use explain::{Explanation, Wanted};
 pub use filter::{RateLimit, RateLimitStream};
+pub use judge::{Judgement, Left};
 
 #[cfg(test)]
 mod tests;
