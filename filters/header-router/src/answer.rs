@@ -1,7 +1,7 @@
 //! Rules that answer by themselves: redirects and direct responses.
 
 use crate::config::{DirectResponseConfig, RedirectConfig};
-use filter_kit::header_edits::{HeaderEdits, HeaderEditsConfig};
+use filter_kit::header_edits::HeaderEdits;
 use filter_kit::matching::{Request, RequestMatch};
 use filter_kit::rewrite::{Rewrite, RewriteConfig};
 use filter_kit::template::Values;
@@ -128,11 +128,7 @@ impl DirectResponse {
         if matches!(config.status, 204 | 205 | 304) && !config.body.is_empty() {
             return Err(ConfigError::new("body", format!("expected no body with status {}", config.status)));
         }
-        let edits = HeaderEditsConfig { add: config.headers, ..HeaderEditsConfig::default() };
-        let headers = HeaderEdits::new(edits, groups).map_err(|error| {
-            let at = error.at.strip_prefix("add").map_or_else(|| error.at.clone(), |rest| format!("headers{rest}"));
-            ConfigError::new(at, error.why)
-        })?;
+        let headers = HeaderEdits::of_answer(config.headers, groups)?;
         Ok(Self { status: config.status, headers, body: config.body.into_bytes() })
     }
 

@@ -95,6 +95,17 @@ impl HeaderEdits {
         Ok(Self { remove, set, add })
     }
 
+    /// Headers that an answer gets, and no other edits.
+    ///
+    /// # Errors
+    /// As [`HeaderEdits::new`], with a path from `headers` on.
+    pub fn of_answer(headers: Vec<HeaderValueConfig>, groups: Option<&[Option<String>]>) -> Result<Self, ConfigError> {
+        Self::new(HeaderEditsConfig { add: headers, ..HeaderEditsConfig::default() }, groups).map_err(|error| {
+            let at = error.at.strip_prefix("add").map_or_else(|| error.at.clone(), |rest| format!("headers{rest}"));
+            ConfigError::new(at, error.why)
+        })
+    }
+
     /// Whether there is anything to do.
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()

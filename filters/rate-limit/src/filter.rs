@@ -6,7 +6,7 @@ use crate::key::Secret;
 use crate::limit::Now;
 use crate::policy::{Asked, Claim, Outcome, Policy};
 use filter_kit::env::Step;
-use filter_kit::header_edits::{HeaderEdits, HeaderEditsConfig};
+use filter_kit::header_edits::HeaderEdits;
 use filter_kit::matching::{MatchingConfig, Request, World};
 use filter_kit::template::Values;
 use filter_kit::{ConfigError, Contended, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config};
@@ -115,11 +115,7 @@ impl Answer {
         if config.body.as_ref().is_some_and(|body| body.len() > MAX_BODY) {
             return Err(ConfigError::new("body", format!("expected at most {MAX_BODY} bytes")));
         }
-        let edits = HeaderEditsConfig { add: config.headers, ..HeaderEditsConfig::default() };
-        let headers = HeaderEdits::new(edits, None).map_err(|error| {
-            let at = error.at.strip_prefix("add").map_or_else(|| error.at.clone(), |rest| format!("headers{rest}"));
-            ConfigError::new(at, error.why)
-        })?;
+        let headers = HeaderEdits::of_answer(config.headers, None)?;
         Ok(Self { status: config.status, headers, body: config.body })
     }
 }
@@ -159,6 +155,12 @@ impl Stream for RateLimitStream {
         match limiter.decide(&request, env) {
             Decision { reply: Some(reply), .. } => Flow::Reply(reply),
             Decision { told, .. } => {
+                // upstreams see the path that the policies have seen
+                if let Cow::Owned(normalized) = target
+                    && head.set(":path", &normalized).is_err()
+                {
+                    return Flow::Reply(Reply::status(400, "sluice_rate_limit_invalid_path"));
+                }
                 self.headers = headers::headers(&told, limiter.response_headers, None);
                 Flow::Continue
             }
@@ -223,6 +225,7 @@ impl Limiter {
             let looked = claims.iter().map(|claim| self.look(claim, now, env)).collect::<Result<Vec<_>, _>>();
             let Ok(outcomes) = looked else { return self.contended(&claims, env) };
             if let Some(decision) = self.refused(request, &claims, &outcomes, env) {
+                count_full(&claims, &outcomes, env);
                 return decision;
             }
         }
@@ -236,6 +239,7 @@ impl Limiter {
                 }
             }
         }
+        count_full(&claims, &outcomes, env);
         if let Some(decision) = self.refused(request, &claims, &outcomes, env) {
             self.give_back(&claims, &outcomes, now, env);
             return decision;
@@ -266,9 +270,6 @@ impl Limiter {
     ) -> Option<Decision> {
         let refusing = claims.iter().zip(outcomes).filter(|(_, outcome)| !outcome.allowed());
         let refusing: Vec<_> = refusing.filter(|(claim, _)| claim.is_enforced).collect();
-        for (claim, outcome) in claims.iter().zip(outcomes) {
-            env.count(claim.policy.counts.table_full, outcome.is_full.into());
-        }
         let (first, _) = refusing.first()?;
         let mut wait = Some(0);
         for (claim, outcome) in &refusing {
@@ -398,6 +399,13 @@ impl Limiter {
             env.set_log_field("sluice_limit_policy", policy.name.as_bytes());
             env.set_log_field("sluice_limit_result", result.as_bytes());
         }
+    }
+}
+
+/// Counts keys that found no place, once for each request.
+fn count_full(claims: &[Claim<'_>], outcomes: &[Outcome], env: &dyn Env) {
+    for (claim, outcome) in claims.iter().zip(outcomes) {
+        env.count(claim.policy.counts.table_full, outcome.is_full.into());
     }
 }
 

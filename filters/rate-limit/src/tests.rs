@@ -226,6 +226,32 @@ fn a_million_keys_need_no_more_memory_than_ten_thousand() {
 }
 
 #[test]
+fn a_key_without_a_place_is_counted_once() {
+    let shadow = |name: &str| {
+        format!(
+            r#"{{"name": "{name}", "key": [{{"header": "x-api-key"}}], "enforced": 0, "limits": [{{"units": 1, "per_ms": 60000}}]}}"#
+        )
+    };
+    let filter = limit(&[shadow("a"), shadow("b")].join(","), r#", "table": {"rows": 1, "on_full": "deny"}"#);
+    let env = FixedEnv::default();
+    for key in 0..9 {
+        assert_eq!(send(&filter, &env, &[("x-api-key", &key.to_string())]).0, 200);
+    }
+    let full: Vec<_> = counted(&filter, &env).into_iter().filter(|line| line.contains("table_full")).collect();
+    assert_eq!(full, ["a", "b"].map(|name| format!("sluice_ratelimit.policy.{name}.table_full_total 1")));
+}
+
+#[test]
+fn upstreams_see_the_path_that_policies_have_seen() {
+    let policy = r#"{"name": "p", "match": {"path": {"prefix": "/a"}}, "limits": [{"units": 1, "per_ms": 60000}]}"#;
+    let (filter, env) = (limit(policy, r#", "matching": {"normalize_path": true}"#), FixedEnv::default());
+    let mut head = Head::from_fields([(":path", "/x/../a?b=/../")]);
+    assert_eq!(filter.stream().on_request_head(&mut head, &env), Flow::Continue);
+    assert_eq!(head.path(), b"/a?b=/../");
+    assert!(matches!(filter.stream().on_request_head(&mut head, &env), Flow::Reply(reply) if reply.status == 429));
+}
+
+#[test]
 fn mistakes_are_refused_with_their_place() {
     for (json, expected) in [
         (r#"{"policies": [{"name": "a", "limits": []}]}"#, "policies[0].limits: expected 1 to 8 limits, found 0"),
