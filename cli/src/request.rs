@@ -2,7 +2,7 @@
 
 use filter_kit::env::Step;
 use filter_kit::head::{is_header_name, is_header_value};
-use filter_kit::{Contended, CounterId, Env, Head, config};
+use filter_kit::{Callout, Contended, CounterId, Env, Head, config};
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
@@ -248,6 +248,11 @@ impl Env for Surroundings {
     fn update(&self, _: &str, step: &mut Step<'_>) -> Result<(), Contended> {
         step(None);
         Ok(())
+    }
+
+    /// Nobody is asked.
+    fn call(&self, _: &Callout, _: u64) -> bool {
+        false
     }
 
     fn set_log_field(&self, _: &str, _: &[u8]) {}

@@ -25,6 +25,11 @@ impl Body {
         &self.bytes
     }
 
+    /// Whether it came with no bytes.
+    pub fn came_empty(&self) -> bool {
+        self.empty
+    }
+
     /// Puts another body in its place, whose framing is the shell's business. A body of no bytes stays one: behind a
     /// head, or trailers, that end a message no host lets a filter add anything.
     pub fn replace(&mut self, bytes: Vec<u8>) {

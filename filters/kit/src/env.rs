@@ -1,5 +1,6 @@
 //! The world as a filter may see it.
 
+use crate::callout::Callout;
 use crate::metrics::CounterId;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -34,6 +35,9 @@ pub trait Env {
     /// # Errors
     /// If others were faster too often, or the store refuses: nothing has been written then.
     fn update(&self, key: &str, step: &mut Step<'_>) -> Result<(), Contended>;
+    /// Asks a service and does not wait: [`crate::Filter::on_answer`] gets the answer with the tag, unless the worker ends before. `false` if
+    /// the call could not be made.
+    fn call(&self, callout: &Callout, tag: u64) -> bool;
     /// A field for the access log; in Envoy the filter state `wasm.<name>`. Best effort: a host may have no such thing.
     fn set_log_field(&self, name: &str, value: &[u8]);
     /// A line in the host's log, at a level that every host prints. The caller bounds how often.
@@ -66,6 +70,7 @@ pub struct FixedEnv {
     wall: Cell<u64>,
     store: Store,
     contended: Cell<u32>,
+    calls: RefCell<Vec<(Callout, u64)>>,
     log_fields: RefCell<BTreeMap<String, Vec<u8>>>,
     errors: RefCell<Vec<String>>,
 }
@@ -132,6 +137,11 @@ impl FixedEnv {
         self.counts.borrow().get(&counter).copied().unwrap_or(0)
     }
 
+    /// Takes the calls made so far that nobody waits for, with their tags.
+    pub fn take_calls(&self) -> Vec<(Callout, u64)> {
+        self.calls.take()
+    }
+
     /// The fields for the access log, each as last set.
     pub fn log_fields(&self) -> BTreeMap<String, Vec<u8>> {
         self.log_fields.borrow().clone()
@@ -192,6 +202,11 @@ impl Env for FixedEnv {
             }
         }
         Err(Contended)
+    }
+
+    fn call(&self, callout: &Callout, tag: u64) -> bool {
+        self.calls.borrow_mut().push((callout.clone(), tag));
+        true
     }
 
     fn set_log_field(&self, name: &str, value: &[u8]) {

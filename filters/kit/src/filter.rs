@@ -1,6 +1,6 @@
 //! The seam between a filter and whatever drives it.
 
-use crate::{Body, ConfigError, Env, Flow, Head, MetricTable};
+use crate::{Answer, Body, ConfigError, Env, Flow, Head, MetricTable};
 
 /// A configured filter. Making a stream is cheap: compiled configuration is shared.
 pub trait Filter: Sized + 'static {
@@ -24,11 +24,16 @@ pub trait Filter: Sized + 'static {
         false
     }
 
+    /// A call that was made with [`Env::call`] has ended. `tag` is what the caller gave.
+    fn on_answer(&self, tag: u64, answer: Answer, env: &dyn Env) {
+        let _ = (tag, answer, env);
+    }
+
     /// State for one exchange.
     fn stream(&self) -> Self::Stream;
 }
 
-/// One HTTP exchange as a filter sees it. Each callback runs at most once.
+/// One HTTP exchange as a filter sees it. Each callback runs at most once, `on_answer` once for each call.
 pub trait Stream {
     /// The request head arrived. Edits to `head` are written back after the callback.
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
@@ -43,8 +48,16 @@ pub trait Stream {
         Flow::Continue
     }
 
-    /// Whether callbacks of the response are wanted; asked after [`Stream::on_request_head`], and again after a body that
-    /// was waited for. A stream that does not last costs a host nothing beyond the request.
+    /// The service has answered, after [`Flow::Call`]. `head` is as it left the callback that called, and edits to it are written
+    /// back. `body` is there if it was there then. What is returned means what it would have meant in the callback that
+    /// called.
+    fn on_answer(&mut self, head: &mut Head, body: Option<&mut Body>, answer: Answer, env: &dyn Env) -> Flow {
+        let _ = (head, body, answer, env);
+        Flow::Continue
+    }
+
+    /// Whether callbacks of the response, and the end, are wanted; asked after [`Stream::on_request_head`], and again after a body
+    /// or an answer that was waited for. A stream that does not last costs a host nothing beyond the request.
     fn lasts(&self) -> bool {
         true
     }
@@ -65,5 +78,10 @@ pub trait Stream {
     fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
         let _ = (body, env);
         Flow::Continue
+    }
+
+    /// The exchange is over, however it ended: answered, cut off, left by its client. Runs for streams that last.
+    fn on_end(&mut self, env: &dyn Env) {
+        let _ = env;
     }
 }

@@ -1,5 +1,6 @@
 //! What a filter wants to happen next.
 
+use crate::Callout;
 use std::borrow::Cow;
 
 /// The outcome of one callback.
@@ -26,6 +27,14 @@ pub enum Flow {
         /// Largest body in bytes.
         limit: usize,
     },
+    /// From [`Stream::on_request_head`], [`Stream::on_held_request`] and [`Stream::on_answer`]: nothing goes on until the service has
+    /// answered, or could not be asked. Then [`Stream::on_answer`] runs once. A module that calls names the phase `call` in `main!`.
+    /// From any other callback it means [`Flow::Continue`].
+    ///
+    /// [`Stream::on_request_head`]: crate::Stream::on_request_head
+    /// [`Stream::on_held_request`]: crate::Stream::on_held_request
+    /// [`Stream::on_answer`]: crate::Stream::on_answer
+    Call(Callout),
     /// The client gets this answer, the upstream sees nothing of the request any more. Not possible once the response
     /// head has gone out: from a response body callback it resets the stream.
     Reply(Reply),

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod body;
+pub mod callout;
 pub mod config;
 pub mod env;
 pub mod explain;
@@ -23,6 +24,7 @@ pub mod table;
 pub mod template;
 
 pub use body::Body;
+pub use callout::{Answer, Callout};
 pub use config::ConfigError;
 pub use env::{Contended, Env, FixedEnv};
 pub use filter::{Filter, Stream};

@@ -3,7 +3,7 @@
 use crate::raw::{self, Buffer, Level, Map, Metric, Status, StreamSide};
 use filter_kit::head::Edit;
 use filter_kit::metrics::config_gauges;
-use filter_kit::{Head, Reply};
+use filter_kit::{Answer, Callout, Head, Reply};
 use std::borrow::Cow;
 
 /// Reads a head.
@@ -25,6 +25,21 @@ pub(crate) fn write(map: Map, head: &Head) -> Result<(), Status> {
 pub(crate) fn reply(reply: &Reply) -> Result<(), Status> {
     let headers = encode(&reply.headers);
     raw::reply(reply.status, reply.details, &reply.body, &headers, reply.grpc_status.unwrap_or(-1))
+}
+
+/// Largest answer of a service in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// Asks a service; the number is how its answer will be known.
+pub(crate) fn ask(callout: &Callout) -> Result<u32, Status> {
+    let Callout { cluster, service, method, message, timeout_ms } = callout;
+    raw::grpc_call(cluster, service, method, message, (*timeout_ms).max(1))
+}
+
+/// The message that a service has sent.
+pub(crate) fn answer() -> Answer {
+    // one that is cut off is no message any more, and whoever reads it finds that out
+    raw::buffer_bytes(Buffer::GrpcMessage, MAX_ANSWER).map_or(Answer::Failed(13), Answer::Message)
 }
 
 /// The ABI's encoding of a map.

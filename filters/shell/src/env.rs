@@ -3,8 +3,9 @@
 use crate::call;
 use crate::raw::{self, Clock, Metric, Status};
 use filter_kit::env::{MAX_TRIES, Step};
-use filter_kit::{Contended, CounterId, Env, MetricTable, address};
-use std::cell::Cell;
+use filter_kit::{Callout, Contended, CounterId, Env, MetricTable, address};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Counters and random numbers of one configuration.
@@ -14,7 +15,12 @@ pub(crate) struct HostEnv {
     random: Cell<u64>,
     /// An attempt was asked for, and there was none: this is no upstream filter, and will never be one.
     is_downstream: Cell<bool>,
+    /// Tags of the calls that no exchange waits for, by the host's number.
+    calls: RefCell<HashMap<u32, u64>>,
 }
+
+/// Most calls under way that no exchange waits for. Each has a timeout.
+const MAX_CALLS: usize = 1024;
 
 impl HostEnv {
     /// Defines the counters at the host. One that the host refuses is told once in its log and not counted.
@@ -24,7 +30,14 @@ impl HostEnv {
             id.inspect_err(|status| call::log_error(&format!("metric {name}: refused with status {}", status.0))).ok()
         };
         let counters = metrics.names().iter().map(define).collect();
-        Self { counters, random: Cell::new(raw::random()), is_downstream: Cell::new(false) }
+        Self { counters, random: Cell::new(raw::random()), is_downstream: Cell::new(false), calls: RefCell::default() }
+    }
+}
+
+impl HostEnv {
+    /// Takes the tag of a call that has ended.
+    pub(crate) fn take_call(&self, token: u32) -> Option<u64> {
+        self.calls.borrow_mut().remove(&token)
     }
 }
 
@@ -93,6 +106,15 @@ impl Env for HostEnv {
             }
         }
         Err(Contended)
+    }
+
+    fn call(&self, callout: &Callout, tag: u64) -> bool {
+        let mut calls = self.calls.borrow_mut();
+        if calls.len() >= MAX_CALLS {
+            return false;
+        }
+        let token = call::ask(callout);
+        token.inspect(|token| drop(calls.insert(*token, tag))).is_ok()
     }
 
     fn set_log_field(&self, name: &str, value: &[u8]) {

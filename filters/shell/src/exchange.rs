@@ -4,12 +4,13 @@ use crate::call;
 use crate::raw::{self, Buffer, Map, Status};
 use crate::runtime::Action;
 use crate::wait::{Wait, Watch};
-use filter_kit::{Body, Env, Flow, Head, Reply, Stream};
+use filter_kit::{Answer, Body, Env, Flow, Head, Reply, Stream};
 
 /// The state of one exchange beyond a single callback.
 pub(crate) struct Exchange<S> {
     stream: S,
     request: Wanted,
+    calling: Option<Calling>,
     /// Limit of a body that is being buffered.
     response: Option<usize>,
 }
@@ -17,28 +18,64 @@ pub(crate) struct Exchange<S> {
 /// What is waited for of a request.
 enum Wanted {
     Nothing,
-    /// The whole body, of at most this size; the head has gone on.
+    /// The whole body, of at most this size.
     Body(usize),
     /// The whole body, while the head is held.
     Held(usize, Wait),
 }
 
+/// A call that holds the head.
+struct Calling {
+    /// The host's number of it.
+    token: u32,
+    bytes: Bytes,
+}
+
+/// What has come of the body behind a head that is held for a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bytes {
+    /// There is none.
+    None,
+    /// Nothing yet: a host that stops everything shows nothing.
+    Unseen,
+    /// A piece.
+    Begun,
+    /// All of it, and nobody has looked at it yet.
+    Ended,
+    /// All of it, of at most this size, and the stream has it.
+    Whole(usize),
+}
+
+/// What a request callback works with.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) env: &'a dyn Env,
+    /// There if this module has callbacks for what comes after a held head.
+    pub(crate) watch: Option<&'a mut Watch>,
+    /// Whether it has those that a call needs.
+    pub(crate) calling: bool,
+}
+
 impl<S: Stream> Exchange<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, request: Wanted::Nothing, response: None }
+        Self { stream, request: Wanted::Nothing, calling: None, response: None }
     }
 
     /// Whether further callbacks of this exchange matter.
     pub(crate) fn lasts(&self) -> bool {
-        !matches!(self.request, Wanted::Nothing) || self.stream.lasts()
+        self.calling.is_some() || !matches!(self.request, Wanted::Nothing) || self.stream.lasts()
     }
 
-    /// While the head is held.
+    /// While the head is held for its body.
     pub(crate) fn wait(&mut self) -> Option<&mut Wait> {
         match &mut self.request {
             Wanted::Held(_, wait) => Some(wait),
             Wanted::Nothing | Wanted::Body(_) => None,
         }
+    }
+
+    /// The call that is waited for.
+    pub(crate) fn token(&self) -> Option<u32> {
+        self.calling.as_ref().map(|calling| calling.token)
     }
 
     /// Answers a request whose body the host does not show.
@@ -47,47 +84,100 @@ impl<S: Stream> Exchange<S> {
         answer(&Reply::status(500, "sluice_body_not_shown"))
     }
 
-    /// `watch` is there if this module has callbacks for what comes after a held head.
-    pub(crate) fn request_head(
-        &mut self,
-        end: bool,
-        env: &dyn Env,
-        watch: Option<&mut Watch>,
-    ) -> Result<Action, Status> {
-        let mut head = call::head(Map::RequestHead)?;
-        match (self.stream.on_request_head(&mut head, env), watch) {
-            (Flow::Hold { .. }, _) if end => self.release(head, Body::none(), env),
-            (Flow::Hold { limit }, Some(watch)) => {
-                call::write(Map::RequestHead, &head)?;
-                self.request = Wanted::Held(limit, watch.begin());
-                Ok(Action::Pause)
-            }
-            (Flow::Hold { .. }, None) => answer(&Reply::status(500, "sluice_hold_not_exported")),
-            (flow, _) => {
-                let (action, limit) = after_head(Map::RequestHead, head, flow, end)?;
-                self.request = limit.map_or(Wanted::Nothing, Wanted::Body);
-                Ok(action)
-            }
+    pub(crate) fn end(mut self, env: &dyn Env) {
+        if self.stream.lasts() {
+            self.stream.on_end(env);
         }
     }
 
-    /// The head goes on, as the stream leaves it now that the body is there.
-    fn release(&mut self, mut head: Head, mut body: Body, env: &dyn Env) -> Result<Action, Status> {
-        let empty = body.bytes().is_empty();
-        if let Flow::Reply(reply) = self.stream.on_held_request(&mut head, &mut body, env) {
-            return answer(&reply);
+    pub(crate) fn request_head(&mut self, end: bool, around: Surroundings<'_>) -> Result<Action, Status> {
+        let mut head = call::head(Map::RequestHead)?;
+        let flow = self.stream.on_request_head(&mut head, around.env);
+        self.go_on(head, None, flow, if end { Bytes::None } else { Bytes::Unseen }, around)
+    }
+
+    /// The service has answered. What is returned has to be carried out with host calls, as this is no callback of the request.
+    pub(crate) fn answered(&mut self, said: Answer, around: Surroundings<'_>) -> Result<Action, Status> {
+        let Some(Calling { bytes, .. }) = self.calling.take() else { return Ok(Action::Pause) };
+        let mut head = self.held_head()?;
+        let mut whole = match bytes {
+            Bytes::Whole(limit) => Some(body(Buffer::RequestBody, limit)?),
+            _ => None,
+        };
+        let flow = self.stream.on_answer(&mut head, whole.as_mut(), said, around.env);
+        self.go_on(head, whole, flow, bytes, around)
+    }
+
+    /// Carries out what the stream wants of a request whose head has not gone on. `whole` is there if the stream has got the body.
+    fn go_on(
+        &mut self,
+        mut head: Head,
+        mut whole: Option<Body>,
+        mut flow: Flow,
+        bytes: Bytes,
+        around: Surroundings<'_>,
+    ) -> Result<Action, Status> {
+        while let Flow::Call(callout) = &flow {
+            if !around.calling {
+                return answer(&Reply::status(500, "sluice_call_not_exported"));
+            }
+            if let Ok(token) = call::ask(callout) {
+                let size = whole.as_ref().map(|body| body.bytes().len());
+                write_held(&mut head, whole)?;
+                self.calling = Some(Calling { token, bytes: size.map_or(bytes, Bytes::Whole) });
+                return Ok(Action::Pause);
+            }
+            flow = self.stream.on_answer(&mut head, whole.as_mut(), Answer::UNAVAILABLE, around.env);
         }
-        let size = body.bytes().len();
-        let replacement = body.into_replacement();
-        if !empty && head.get("content-length").is_some() {
-            // what has another length than its head says ends within the next request, or takes it in
-            head.set("content-length", size.to_string().as_bytes()).map_err(|_| Status(2))?;
+        match (flow, bytes) {
+            (Flow::Reply(reply), _) => return answer(&reply),
+            (Flow::Hold { .. }, Bytes::None) => return self.release(head, Body::none(), around),
+            (Flow::Hold { limit }, Bytes::Ended) => {
+                let body = body(Buffer::RequestBody, limit)?;
+                return match body.bytes().len() > limit {
+                    true => answer(&Reply::too_large()),
+                    false => self.release(head, body, around),
+                };
+            }
+            (Flow::Hold { limit }, Bytes::Unseen | Bytes::Begun) => {
+                let Some(watch) = around.watch else {
+                    return answer(&Reply::status(500, "sluice_hold_not_exported"));
+                };
+                call::write(Map::RequestHead, &head)?;
+                self.request = Wanted::Held(limit, watch.begin());
+                return Ok(Action::Pause);
+            }
+            (Flow::Buffer { limit }, Bytes::Unseen | Bytes::Begun) => {
+                // no host mends the framing of a body that changes after its head has gone on
+                head.remove("content-length");
+                call::write(Map::RequestHead, &head)?;
+                self.request = Wanted::Body(limit);
+                // a host that has begun to show the body goes on with head and body at once when that has ended
+                return Ok(if bytes == Bytes::Begun { Action::Pause } else { Action::Continue });
+            }
+            (Flow::Buffer { limit }, Bytes::Ended) => {
+                head.remove("content-length");
+                call::write(Map::RequestHead, &head)?;
+                self.request = Wanted::Body(limit);
+                return self.whole_request(around);
+            }
+            (Flow::Continue | Flow::Call(_) | Flow::Hold { .. } | Flow::Buffer { .. }, _) => {}
         }
-        call::write(Map::RequestHead, &head)?;
-        if let Some(bytes) = replacement {
-            raw::replace_buffer(Buffer::RequestBody, &bytes)?;
-        }
+        write_held(&mut head, whole)?;
         Ok(Action::Continue)
+    }
+
+    /// The head goes on, as the stream leaves it now that the body is there.
+    fn release(&mut self, mut head: Head, mut body: Body, around: Surroundings<'_>) -> Result<Action, Status> {
+        let bytes = Bytes::Whole(body.bytes().len());
+        let flow = self.stream.on_held_request(&mut head, &mut body, around.env);
+        self.go_on(head, Some(body), flow, bytes, around)
+    }
+
+    /// The head that is held; a host that has let it go shows an empty one.
+    fn held_head(&self) -> Result<Head, Status> {
+        let head = call::head(Map::RequestHead)?;
+        if head.iter().next().is_some() { Ok(head) } else { Err(Status(2)) }
     }
 
     pub(crate) fn response_head(&mut self, end: bool, env: &dyn Env) -> Result<Action, Status> {
@@ -98,8 +188,21 @@ impl<S: Stream> Exchange<S> {
         Ok(action)
     }
 
-    /// Bytes of the request body: `size` so far, and none after them if `end`.
-    pub(crate) fn request_body(&mut self, size: usize, end: bool, env: &dyn Env) -> Result<Action, Status> {
+    /// Bytes of the request body: `size` so far, and none after them if `end`. `holds` says whether the stream may look at a
+    /// body behind a call.
+    pub(crate) fn request_body(
+        &mut self,
+        size: usize,
+        end: bool,
+        around: Surroundings<'_>,
+        holds: bool,
+    ) -> Result<Action, Status> {
+        if let Some(Calling { bytes, .. }) = &mut self.calling {
+            if !matches!(bytes, Bytes::Whole(_)) {
+                *bytes = if end { Bytes::Ended } else { Bytes::Begun };
+            }
+            return Ok(if holds { Action::Pause } else { Action::Stall });
+        }
         match self.request {
             Wanted::Nothing => Ok(Action::Continue),
             Wanted::Body(limit) | Wanted::Held(limit, _) if size > limit => {
@@ -107,12 +210,22 @@ impl<S: Stream> Exchange<S> {
                 answer(&Reply::too_large())
             }
             _ if !end => Ok(Action::Pause),
-            _ => self.whole_request(env),
+            _ => self.whole_request(around),
         }
     }
 
     /// Trailers end a body as well; a callback with its end never comes then.
-    pub(crate) fn whole_request(&mut self, env: &dyn Env) -> Result<Action, Status> {
+    pub(crate) fn request_trailers(&mut self, around: Surroundings<'_>) -> Result<Action, Status> {
+        if let Some(Calling { bytes, .. }) = &mut self.calling {
+            if !matches!(bytes, Bytes::Whole(_)) {
+                *bytes = Bytes::Ended;
+            }
+            return Ok(Action::Pause);
+        }
+        self.whole_request(around)
+    }
+
+    fn whole_request(&mut self, around: Surroundings<'_>) -> Result<Action, Status> {
         let (limit, held) = match std::mem::replace(&mut self.request, Wanted::Nothing) {
             Wanted::Nothing => return Ok(Action::Continue),
             Wanted::Body(limit) => (limit, false),
@@ -123,11 +236,9 @@ impl<S: Stream> Exchange<S> {
             return answer(&Reply::too_large());
         }
         if held {
-            let head = call::head(Map::RequestHead)?;
-            // a host that has let the head go shows an empty one
-            return if head.iter().next().is_some() { self.release(head, body, env) } else { Err(Status(2)) };
+            return self.release(self.held_head()?, body, around);
         }
-        match self.stream.on_request_body(&mut body, env) {
+        match self.stream.on_request_body(&mut body, around.env) {
             Flow::Reply(reply) => answer(&reply),
             _ => write_body(Buffer::RequestBody, body),
         }
@@ -160,11 +271,11 @@ impl<S: Stream> Exchange<S> {
     }
 }
 
-/// Carries out what a head callback wants; the number is the limit of a body to buffer.
+/// Carries out what a response head callback wants; the number is the limit of a body to buffer.
 fn after_head(map: Map, mut head: Head, flow: Flow, end: bool) -> Result<(Action, Option<usize>), Status> {
     match flow {
         Flow::Reply(reply) => return Ok((answer(&reply)?, None)),
-        Flow::Continue | Flow::Hold { .. } => call::write(map, &head)?,
+        Flow::Continue | Flow::Hold { .. } | Flow::Call(_) => call::write(map, &head)?,
         Flow::Buffer { .. } if end => call::write(map, &head)?,
         Flow::Buffer { limit } => {
             // no host mends the framing of a body that changes after its head has gone on
@@ -174,6 +285,22 @@ fn after_head(map: Map, mut head: Head, flow: Flow, end: bool) -> Result<(Action
         }
     }
     Ok((Action::Continue, None))
+}
+
+/// Writes back what changed of a head and, if it is there, of its body.
+fn write_held(head: &mut Head, body: Option<Body>) -> Result<(), Status> {
+    if let Some(body) = body.as_ref().filter(|body| !body.came_empty())
+        && head.get("content-length").is_some()
+    {
+        // what has another length than its head says ends within the next request, or takes it in
+        let size = body.bytes().len().to_string();
+        head.set("content-length", size.as_bytes()).map_err(|_| Status(2))?;
+    }
+    call::write(Map::RequestHead, head)?;
+    match body.and_then(Body::into_replacement) {
+        Some(bytes) => raw::replace_buffer(Buffer::RequestBody, &bytes),
+        None => Ok(()),
+    }
 }
 
 /// Reads a body, and one byte more than it may have.

@@ -19,7 +19,8 @@ pub use filter_kit::Filter as __Filter;
 
 /// Writes a module's entry points: `main!(MyFilter)` for a filter that looks at request heads only, and
 /// `main!(MyFilter, request_body)`, `response_head`, `response_body` for what else it looks at; only those callbacks
-/// are exported. `hold` stands in place of `request_body` where a request may be held. Once in each module.
+/// are exported. `hold` stands in place of `request_body` where a request may be held; `call` stands beside either of them where a
+/// service may be asked, since no body may go on before its answer. Once in each module.
 #[macro_export]
 macro_rules! main {
     ($filter:ty $(, $phase:ident)*) => {
@@ -104,6 +105,17 @@ macro_rules! exports {
         #[unsafe(no_mangle)]
         extern "C" fn proxy_on_tick(root: u32) {
             with((), |runtime| runtime.tick(root));
+        }
+    };
+    (call) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn proxy_on_grpc_receive(_root: u32, token: u32, _size: usize) {
+            with((), |runtime| runtime.answer(token));
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C" fn proxy_on_grpc_close(_root: u32, token: u32, status: u32) {
+            with((), |runtime| runtime.failure(token, status));
         }
     };
     (response_head) => {

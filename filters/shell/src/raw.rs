@@ -23,6 +23,7 @@ pub(crate) enum Map {
 pub(crate) enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,
+    GrpcMessage = 5,
     PluginConfiguration = 7,
 }
 
@@ -53,6 +54,7 @@ pub(crate) enum Clock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum StreamSide {
+    Request = 0,
     Response = 1,
 }
 
@@ -88,6 +90,22 @@ mod abi {
         pub fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         pub fn proxy_set_effective_context(context: u32) -> u32;
         pub fn proxy_close_stream(side: u32) -> u32;
+        pub fn proxy_continue_stream(side: u32) -> u32;
+        #[allow(clippy::too_many_arguments, reason = "the ABI's signature")]
+        pub fn proxy_grpc_call(
+            cluster: *const u8,
+            cluster_size: usize,
+            service: *const u8,
+            service_size: usize,
+            method: *const u8,
+            method_size: usize,
+            metadata: *const u8,
+            metadata_size: usize,
+            message: *const u8,
+            message_size: usize,
+            timeout: u32,
+            token: *mut u32,
+        ) -> u32;
         #[allow(clippy::too_many_arguments, reason = "the ABI's signature")]
         pub fn proxy_send_local_response(
             status: u32,
@@ -216,6 +234,41 @@ pub(crate) fn select(context: u32) -> Result<(), Status> {
 pub(crate) fn reset(side: StreamSide) -> Result<(), Status> {
     // SAFETY: numbers only
     done(unsafe { abi::proxy_close_stream(side as u32) })
+}
+
+/// The request that was paused goes on. Its head cannot be read or changed any more.
+pub(crate) fn resume() -> Result<(), Status> {
+    // SAFETY: numbers only
+    done(unsafe { abi::proxy_continue_stream(StreamSide::Request as u32) })
+}
+
+/// Sends a message to a gRPC service, without metadata, and returns the number by which the answer will be known.
+pub(crate) fn grpc_call(
+    cluster: &str,
+    service: &str,
+    method: &str,
+    message: &[u8],
+    timeout: u32,
+) -> Result<u32, Status> {
+    let mut token = 0;
+    // SAFETY: the host reads the slices during the call, and writes one number
+    done(unsafe {
+        abi::proxy_grpc_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            service.as_ptr(),
+            service.len(),
+            method.as_ptr(),
+            method.len(),
+            null_mut(),
+            0,
+            message.as_ptr(),
+            message.len(),
+            timeout,
+            &raw mut token,
+        )
+    })?;
+    Ok(token)
 }
 
 /// Answers the client. `headers` are in the ABI's map encoding; gRPC status -1 leaves it to the host.

@@ -2,10 +2,10 @@
 
 use crate::call;
 use crate::env::HostEnv;
-use crate::exchange::Exchange;
-use crate::raw::Status;
+use crate::exchange::{Exchange, Surroundings};
+use crate::raw::{self, Status};
 use crate::wait::Watch;
-use filter_kit::{Filter, Reply};
+use filter_kit::{Answer, Filter, Reply};
 use std::collections::HashMap;
 
 /// What a callback returns to the host.
@@ -16,6 +16,8 @@ pub enum Action {
     Continue = 0,
     /// Wait; in a body callback, buffer.
     Pause = 1,
+    /// In a body callback: wait, and let the host slow the sender down. Unlike a pause it is no reason to refuse a long body.
+    Stall = 2,
 }
 
 /// The state of a module. A host may configure several roots in one VM, and a new one beside an old one on a reload.
@@ -24,9 +26,13 @@ pub struct Runtime<F: Filter> {
     lasting: bool,
     /// Whether those are exported that a held head needs.
     holding: bool,
+    /// Whether those are exported that a call needs.
+    calling: bool,
     roots: Vec<Root<F>>,
     /// Exchanges that last beyond their request head, and the roots of exchanges where there are several.
     exchanges: HashMap<u32, Slot<F>>,
+    /// Exchanges that wait for an answer, by the host's number of the call.
+    calls: HashMap<u32, u32>,
 }
 
 struct Root<F: Filter> {
@@ -43,8 +49,16 @@ struct Slot<F: Filter> {
 impl<F: Filter> Runtime<F> {
     /// `phases` are those of [`crate::main!`].
     pub fn new(phases: &[&str]) -> Self {
-        let (lasting, holding) = (!phases.is_empty(), phases.contains(&"hold"));
-        Self { lasting, holding, roots: Vec::new(), exchanges: HashMap::new() }
+        let (lasting, has) = (!phases.is_empty(), |phase| phases.contains(&phase));
+        let calling = has("call") && (has("hold") || has("request_body"));
+        Self {
+            lasting,
+            holding: has("hold"),
+            calling,
+            roots: Vec::new(),
+            exchanges: HashMap::new(),
+            calls: HashMap::new(),
+        }
     }
 
     /// A new root (`parent` 0) or exchange.
@@ -87,8 +101,15 @@ impl<F: Filter> Runtime<F> {
 
     /// A context is gone.
     pub fn delete(&mut self, id: u32) {
-        if self.exchanges.remove(&id).is_none() && self.roots.len() > 1 {
-            self.roots.retain(|root| root.id != id);
+        let Some(Slot { root, exchange }) = self.exchanges.remove(&id) else {
+            if self.roots.len() > 1 {
+                self.roots.retain(|root| root.id != id);
+            }
+            return;
+        };
+        let root = self.roots.iter().find(|known| known.id == root);
+        if let (Some(exchange), Some(Root { configured: Some((_, env)), .. })) = (exchange, root) {
+            exchange.end(env);
         }
     }
 
@@ -100,8 +121,9 @@ impl<F: Filter> Runtime<F> {
         };
         let Some(Root { id: root, configured: Some((filter, env)), watch }) = root else { return Action::Continue };
         let mut exchange = Exchange::new(filter.stream());
-        let watch = self.holding.then_some(watch);
-        let action = settled(exchange.request_head(end, env, watch));
+        let surroundings = Surroundings { env, watch: self.holding.then_some(watch), calling: self.calling };
+        let action = settled(exchange.request_head(end, surroundings));
+        self.calls.extend(exchange.token().map(|token| (token, id)));
         if self.lasting && exchange.lasts() {
             self.exchanges.insert(id, Slot { root: *root, exchange: Some(exchange) });
         }
@@ -110,32 +132,74 @@ impl<F: Filter> Runtime<F> {
 
     /// A piece of the request body, or what has been buffered of it.
     pub fn request_body(&mut self, id: u32, size: usize, end: bool) -> Action {
-        self.on_request(id, |exchange, env| exchange.request_body(size, end, env))
+        self.on_request(id, |exchange, surroundings, holds| exchange.request_body(size, end, surroundings, holds))
     }
 
     /// The request's trailers.
     pub fn request_trailers(&mut self, id: u32) -> Action {
-        self.on_request(id, |exchange, env| exchange.whole_request(env))
+        self.on_request(id, |exchange, surroundings, _| exchange.request_trailers(surroundings))
     }
 
     fn on_request(
         &mut self,
         id: u32,
-        call: impl FnOnce(&mut Exchange<F::Stream>, &HostEnv) -> Result<Action, Status>,
+        call: impl FnOnce(&mut Exchange<F::Stream>, Surroundings<'_>, bool) -> Result<Action, Status>,
     ) -> Action {
         let Some(Slot { root, exchange: Some(exchange) }) = self.exchanges.get_mut(&id) else {
             return Action::Continue;
         };
         let root = self.roots.iter_mut().find(|known| known.id == *root);
-        let Some(Root { configured: Some((_, env)), watch, .. }) = root else { return Action::Continue };
+        let Some(Root { configured: Some((filter, env)), watch, .. }) = root else { return Action::Continue };
         if !watch.shown && exchange.wait().is_some() {
             watch.settle();
         }
-        let action = settled(call(exchange, env));
+        let surroundings = Surroundings { env, watch: self.holding.then_some(watch), calling: self.calling };
+        let action = settled(call(exchange, surroundings, filter.holds()));
+        self.calls.extend(exchange.token().map(|token| (token, id)));
         if !exchange.lasts() {
             self.exchanges.remove(&id);
         }
         action
+    }
+
+    /// A service has answered.
+    pub fn answer(&mut self, token: u32) {
+        self.answered(token, call::answer());
+    }
+
+    /// A call has ended without a message. A status of 0 belongs to a message that came before.
+    pub fn failure(&mut self, token: u32, status: u32) {
+        if status != 0 {
+            self.answered(token, Answer::Failed(status));
+        }
+    }
+
+    fn answered(&mut self, token: u32, answer: Answer) {
+        let Some(id) = self.calls.remove(&token) else {
+            for root in &self.roots {
+                let Some((filter, env)) = &root.configured else { continue };
+                if let Some(tag) = env.take_call(token) {
+                    return filter.on_answer(tag, answer, env);
+                }
+            }
+            return;
+        };
+        // the client may have left meanwhile
+        let Some(Slot { root, exchange: Some(exchange) }) = self.exchanges.get_mut(&id) else { return };
+        let root = self.roots.iter_mut().find(|known| known.id == *root);
+        let Some(Root { configured: Some((_, env)), watch, .. }) = root else { return };
+        if raw::select(id).is_err() {
+            return;
+        }
+        let surroundings = Surroundings { env, watch: self.holding.then_some(watch), calling: self.calling };
+        let outcome = exchange.answered(answer, surroundings);
+        // a call of its own: nothing of the head can be read any more afterwards
+        let resumed = outcome.and_then(|action| if action == Action::Continue { raw::resume() } else { Ok(()) });
+        settled(resumed.map(|()| Action::Pause));
+        self.calls.extend(exchange.token().map(|token| (token, id)));
+        if !exchange.lasts() {
+            self.exchanges.remove(&id);
+        }
     }
 
     /// Time has passed: looks at the held heads of a root.

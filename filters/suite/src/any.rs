@@ -1,7 +1,7 @@
 //! The filters that a suite can hold.
 
 use crate::FilterConfig;
-use filter_kit::{Body, ConfigError, Env, Filter, Flow, Head, MetricTable, Stream};
+use filter_kit::{Answer, Body, ConfigError, Env, Filter, Flow, Head, MetricTable, Stream};
 use header_router::{HeaderRouter, HeaderRouterStream};
 use prefix_rewrite::{PrefixRewrite, PrefixRewriteStream};
 use rate_limit::{RateLimit, RateLimitStream};
@@ -55,6 +55,14 @@ impl AnyFilter {
         }
     }
 
+    pub(crate) fn on_answer(&self, tag: u64, answer: Answer, env: &dyn Env) {
+        match self {
+            Self::HeaderRouter(filter) => filter.on_answer(tag, answer, env),
+            Self::PrefixRewrite(filter) => filter.on_answer(tag, answer, env),
+            Self::RateLimit(filter) => filter.on_answer(tag, answer, env),
+        }
+    }
+
     pub(crate) fn stream(&self) -> AnyStream {
         match self {
             Self::HeaderRouter(filter) => AnyStream::HeaderRouter(filter.stream()),
@@ -85,6 +93,14 @@ impl Stream for AnyStream {
 
     fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
         self.inner().on_held_request(head, body, env)
+    }
+
+    fn on_answer(&mut self, head: &mut Head, body: Option<&mut Body>, answer: Answer, env: &dyn Env) -> Flow {
+        self.inner().on_answer(head, body, answer, env)
+    }
+
+    fn on_end(&mut self, env: &dyn Env) {
+        self.inner().on_end(env);
     }
 
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {

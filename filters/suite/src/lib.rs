@@ -7,9 +7,10 @@ mod any;
 mod stream;
 
 use any::AnyFilter;
-use filter_kit::{ConfigError, Filter, MetricTable, config};
+use filter_kit::{Answer, ConfigError, Env, Filter, MetricTable, config};
 use serde::Deserialize;
 use std::rc::Rc;
+use stream::{Place, Shifted};
 
 pub use stream::SuiteStream;
 
@@ -89,6 +90,13 @@ impl Filter for Suite {
 
     fn holds(&self) -> bool {
         self.filters.iter().any(|member| member.filter.holds())
+    }
+
+    fn on_answer(&self, tag: u64, answer: Answer, env: &dyn Env) {
+        let (index, tag) = stream::untag(tag);
+        if let Some(Member { filter, offset }) = self.filters.get(index) {
+            filter.on_answer(tag, answer, &Shifted { env, place: Place { index, offset: *offset } });
+        }
     }
 
     fn stream(&self) -> SuiteStream {

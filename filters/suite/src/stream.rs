@@ -2,7 +2,7 @@
 
 use crate::any::AnyStream;
 use filter_kit::env::Step;
-use filter_kit::{Body, Contended, CounterId, Env, Flow, Head, Reply, Stream};
+use filter_kit::{Answer, Body, Callout, Contended, CounterId, Env, Flow, Head, Reply, Stream};
 use std::net::IpAddr;
 
 /// One exchange.
@@ -11,13 +11,16 @@ pub struct SuiteStream<S = AnyStream> {
     filters: Vec<Running<S>>,
     /// How many filters the request has got to; the response passes only those.
     reached: usize,
+    /// How many of them have got the body, if there is one to look at together with the head.
+    settled: usize,
+    /// The filter that waits for an answer.
+    calling: Option<usize>,
 }
 
 #[derive(Debug)]
 struct Running<S> {
     stream: S,
-    /// Added to the filter's counter ids.
-    offset: u32,
+    place: Place,
     request: Option<Wanted>,
     /// Limit of a response body that the filter asked for.
     response: Option<usize>,
@@ -31,10 +34,27 @@ struct Wanted {
     held: bool,
 }
 
+/// Which of the filters it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) index: usize,
+    /// Added to the filter's counter ids.
+    pub(crate) offset: u32,
+}
+
 /// The suite's surroundings, seen by one of its filters.
-struct Shifted<'a> {
-    env: &'a dyn Env,
-    offset: u32,
+pub(crate) struct Shifted<'a> {
+    pub(crate) env: &'a dyn Env,
+    pub(crate) place: Place,
+}
+
+/// Tags of calls have the filter's index in their last bits.
+const INDEX_BITS: u32 = 4;
+
+/// The filter that a tag belongs to, and what that filter calls it.
+pub(crate) fn untag(tag: u64) -> (usize, u64) {
+    let index = tag & ((1 << INDEX_BITS) - 1);
+    (usize::try_from(index).unwrap_or(usize::MAX), tag >> INDEX_BITS)
 }
 
 impl Env for Shifted<'_> {
@@ -43,7 +63,7 @@ impl Env for Shifted<'_> {
     }
 
     fn count(&self, counter: CounterId, step: u64) {
-        self.env.count(CounterId(counter.0.saturating_add(self.offset)), step);
+        self.env.count(CounterId(counter.0.saturating_add(self.place.offset)), step);
     }
 
     fn source_address(&self) -> Option<IpAddr> {
@@ -74,6 +94,11 @@ impl Env for Shifted<'_> {
         self.env.update(key, step)
     }
 
+    fn call(&self, callout: &Callout, tag: u64) -> bool {
+        let index = u64::try_from(self.place.index).unwrap_or(0);
+        self.env.call(callout, tag << INDEX_BITS | index)
+    }
+
     fn set_log_field(&self, name: &str, value: &[u8]) {
         self.env.set_log_field(name, value);
     }
@@ -83,70 +108,115 @@ impl Env for Shifted<'_> {
     }
 }
 
+impl<S: Stream> Running<S> {
+    /// Runs a callback; what it wants of the body is kept.
+    fn run(&mut self, env: &dyn Env, call: impl FnOnce(&mut S, &dyn Env) -> Flow) -> Flow {
+        let flow = call(&mut self.stream, &Shifted { env, place: self.place });
+        match flow {
+            Flow::Buffer { limit } => self.request = Some(Wanted { limit, held: false }),
+            Flow::Hold { limit } => self.request = Some(Wanted { limit, held: true }),
+            Flow::Continue | Flow::Call(_) | Flow::Reply(_) => {}
+        }
+        flow
+    }
+}
+
 impl<S: Stream> SuiteStream<S> {
     /// From streams in the order of the request, each with what is added to its counter ids.
     pub(crate) fn new(streams: impl Iterator<Item = (S, u32)>) -> Self {
-        let running = |(stream, offset)| Running { stream, offset, request: None, response: None };
-        Self { filters: streams.map(running).collect(), reached: 0 }
+        let running = |(index, (stream, offset))| Running {
+            stream,
+            place: Place { index, offset },
+            request: None,
+            response: None,
+        };
+        Self { filters: streams.enumerate().map(running).collect(), reached: 0, settled: 0, calling: None }
     }
 
-    /// Shows the head to the filters that have not seen it, up to one that replies or holds it.
-    fn request_heads(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
-        while let Some(running) = self.filters.get_mut(self.reached) {
+    /// Takes the request as far as it gets: each filter sees the head as those before it left it, so one behind a filter that holds
+    /// it for the body, or for an answer, sees it only later; and it may hold it in turn.
+    fn advance(&mut self, head: &mut Head, mut body: Option<&mut Body>, env: &dyn Env) -> Flow {
+        loop {
+            if let Some(body) = body.as_deref_mut() {
+                while self.settled < self.reached {
+                    let index = self.settled;
+                    self.settled += 1;
+                    let Some(running) = self.filters.get_mut(index) else { continue };
+                    let Some(Wanted { limit, held }) = running.request else { continue };
+                    if body.bytes().len() > limit {
+                        return Flow::Reply(Reply::too_large());
+                    }
+                    let flow = match held {
+                        true => running.run(env, |stream, env| stream.on_held_request(head, body, env)),
+                        false if body.came_empty() => Flow::Continue,
+                        false => running.run(env, |stream, env| stream.on_request_body(body, env)),
+                    };
+                    match flow {
+                        Flow::Reply(_) => return flow,
+                        Flow::Call(_) if held => {
+                            self.calling = Some(index);
+                            return flow;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            let Some(running) = self.filters.get_mut(self.reached) else { break };
             self.reached += 1;
-            let flow = running.stream.on_request_head(head, &Shifted { env, offset: running.offset });
-            running.request = match flow {
-                Flow::Buffer { limit } => Some(Wanted { limit, held: false }),
-                Flow::Hold { limit } => Some(Wanted { limit, held: true }),
-                Flow::Continue | Flow::Reply(_) => None,
-            };
-            if matches!(flow, Flow::Hold { .. } | Flow::Reply(_)) {
-                return flow;
+            match running.run(env, |stream, env| stream.on_request_head(head, env)) {
+                flow @ Flow::Reply(_) => return flow,
+                flow @ Flow::Call(_) => {
+                    self.calling = Some(self.reached - 1);
+                    return flow;
+                }
+                Flow::Hold { .. } if body.is_none() => break,
+                _ => {}
             }
         }
-        Flow::Continue
+        self.wanted(body.is_some())
+    }
+
+    /// What all filters together want of the body.
+    fn wanted(&self, has_body: bool) -> Flow {
+        // the first filter that gets the body is the one to limit it; the others look at what it made of it
+        let first = self.filters.iter().find_map(|running| running.request).filter(|_| !has_body);
+        let held = self.filters.iter().filter_map(|running| running.request).any(|wanted| wanted.held);
+        match first {
+            Some(Wanted { limit, .. }) if held => Flow::Hold { limit },
+            Some(Wanted { limit, .. }) => Flow::Buffer { limit },
+            None => Flow::Continue,
+        }
     }
 }
 
 impl<S: Stream> Stream for SuiteStream<S> {
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
-        let flow = self.request_heads(head, env);
-        // the first filter that gets the body is the one to limit it; the others look at what it made of it
-        let first = self.filters.iter().find_map(|running| running.request);
-        match (flow, first) {
-            (Flow::Hold { .. }, Some(Wanted { limit, .. })) => Flow::Hold { limit },
-            (Flow::Continue, Some(Wanted { limit, .. })) => Flow::Buffer { limit },
-            (flow, _) => flow,
+        self.advance(head, None, env)
+    }
+
+    fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        self.advance(head, Some(body), env)
+    }
+
+    fn on_answer(&mut self, head: &mut Head, mut body: Option<&mut Body>, answer: Answer, env: &dyn Env) -> Flow {
+        let calling = self.calling.take().and_then(|index| self.filters.get_mut(index));
+        let Some(running) = calling else { return Flow::Continue };
+        let index = running.place.index;
+        match running.run(env, |stream, env| stream.on_answer(head, body.as_deref_mut(), answer, env)) {
+            flow @ Flow::Reply(_) => flow,
+            flow @ Flow::Call(_) => {
+                self.calling = Some(index);
+                flow
+            }
+            Flow::Hold { .. } if body.is_none() => self.wanted(false),
+            _ => self.advance(head, body, env),
         }
     }
 
-    /// Each filter sees the head as those before it left it, so one behind a filter that holds the head sees it only now;
-    /// and it may hold it in turn.
-    fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
-        let none = body.bytes().is_empty();
-        let mut done = 0;
-        while done < self.reached {
-            for running in self.filters.iter_mut().take(self.reached).skip(done) {
-                let Some(Wanted { limit, held }) = running.request else { continue };
-                if body.bytes().len() > limit {
-                    return Flow::Reply(Reply::too_large());
-                }
-                let env = Shifted { env, offset: running.offset };
-                let flow = match held {
-                    true => running.stream.on_held_request(head, body, &env),
-                    false if none => Flow::Continue,
-                    false => running.stream.on_request_body(body, &env),
-                };
-                if matches!(flow, Flow::Reply(_)) {
-                    return flow;
-                }
-            }
-            done = self.reached;
-            if let reply @ Flow::Reply(_) = self.request_heads(head, env) {
-                return reply;
-            }
+    fn on_end(&mut self, env: &dyn Env) {
+        for running in self.filters.iter_mut().take(self.reached).filter(|running| running.stream.lasts()) {
+            running.stream.on_end(&Shifted { env, place: running.place });
         }
-        Flow::Continue
     }
 
     fn lasts(&self) -> bool {
@@ -161,8 +231,8 @@ impl<S: Stream> Stream for SuiteStream<S> {
     fn on_response_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         let mut largest = None;
         for running in self.filters.iter_mut().take(self.reached).rev() {
-            match running.stream.on_response_head(head, &Shifted { env, offset: running.offset }) {
-                Flow::Continue | Flow::Hold { .. } => {}
+            match running.stream.on_response_head(head, &Shifted { env, place: running.place }) {
+                Flow::Continue | Flow::Hold { .. } | Flow::Call(_) => {}
                 Flow::Buffer { limit } => {
                     running.response = Some(limit);
                     largest = largest.max(Some(limit));
@@ -190,7 +260,7 @@ fn bodies<'a, S: 'a>(
         if body.bytes().len() > limit {
             return Flow::Reply(Reply::too_large());
         }
-        let env = Shifted { env, offset: running.offset };
+        let env = Shifted { env, place: running.place };
         if let reply @ Flow::Reply(_) = call(running, body, &env) {
             return reply;
         }

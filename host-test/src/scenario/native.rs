@@ -7,7 +7,7 @@ use super::routing::{Destination, destination, mirror};
 use super::wasm::{request_head, response_head};
 use crate::{HeaderMap, LocalReply, outlet, worker};
 use body_upper::BodyUpper;
-use filter_kit::{Body, CounterId, Filter, FixedEnv, Flow, Head, Reply, Stream};
+use filter_kit::{Answer, Body, CounterId, Filter, FixedEnv, Flow, Head, Reply, Stream};
 use header_router::HeaderRouter;
 use prefix_rewrite::PrefixRewrite;
 use rate_limit::RateLimit;
@@ -197,7 +197,10 @@ fn inward(chain: &mut [Running], mut head: Head, mut bytes: Vec<u8>, no_trailers
 fn heads(chain: &mut [Running], reached: &mut usize, head: &mut Head, ended: bool) -> Option<Reply> {
     for running in chain.iter_mut().skip(*reached) {
         *reached += 1;
-        let flow = running.stream.on_request_head(head, &running.env);
+        let mut flow = running.stream.on_request_head(head, &running.env);
+        while let Flow::Call(_) = flow {
+            flow = running.stream.on_answer(head, None, Answer::UNAVAILABLE, &running.env);
+        }
         match flow {
             Flow::Reply(reply) => return Some(reply),
             Flow::Hold { .. } if ended => {
@@ -214,7 +217,7 @@ fn heads(chain: &mut [Running], reached: &mut usize, head: &mut Head, ended: boo
                 head.remove("content-length");
                 running.request = Wanted::Body(limit);
             }
-            Flow::Continue | Flow::Buffer { .. } => {}
+            Flow::Continue | Flow::Buffer { .. } | Flow::Call(_) => {}
         }
     }
     None
@@ -291,7 +294,7 @@ fn respond<'a>(outward: impl Iterator<Item = &'a mut Running>, is_head: bool, se
     for running in wanting {
         let limit = running.response.unwrap_or(usize::MAX);
         let flow = (body.bytes().len() <= limit).then(|| running.stream.on_response_body(&mut body, &running.env));
-        if !matches!(flow, Some(Flow::Continue | Flow::Buffer { .. } | Flow::Hold { .. })) {
+        if !matches!(flow, Some(Flow::Continue | Flow::Buffer { .. } | Flow::Hold { .. } | Flow::Call(_))) {
             seen.reset = true;
         }
     }
