@@ -2,6 +2,7 @@
 
 use crate::abi::{MapType, Status};
 use crate::effect::LocalReply;
+use crate::grpc::GrpcAnswer;
 use crate::headers::{HeaderMap, Role};
 use crate::plugin::PluginConfig;
 use crate::stream_data::{Both, Direction, SharedStream, StreamData};
@@ -17,6 +18,8 @@ pub(crate) struct Context {
     pub(crate) view: View,
     /// Root contexts only: what a running callback may read.
     pub(crate) call: Option<CallResponse>,
+    /// Root contexts only: how the gRPC callout ended of which a running callback is told.
+    pub(crate) grpc: Option<GrpcAnswer>,
     /// Root contexts only: the plugin configuration is readable.
     pub(crate) configuring: bool,
     /// Root contexts only: milliseconds and the moment of the next tick.
@@ -68,7 +71,7 @@ pub(crate) enum Action {
 
 impl Context {
     pub(crate) fn new(root: u32, plugin: Rc<PluginConfig>, stream: Option<SharedStream>) -> Self {
-        Self { root, plugin, stream, view: View::default(), call: None, configuring: false, timer: None }
+        Self { root, plugin, stream, view: View::default(), call: None, grpc: None, configuring: false, timer: None }
     }
 
     /// Runs `read` on a map that may be read now.

@@ -4,7 +4,7 @@ use crate::abi::LogLevel;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::shared::{SharedData, SharedQueues};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
@@ -38,7 +38,8 @@ pub struct Host {
     kept: Mutex<Vec<LogRecord>>,
     level: AtomicU32,
     random: AtomicU64,
-    clusters: RwLock<BTreeSet<String>>,
+    /// Whether each one has a host to ask.
+    clusters: RwLock<BTreeMap<String, bool>>,
     fuel: AtomicU64,
     workers: AtomicU64,
 }
@@ -64,7 +65,7 @@ impl Host {
             kept: Mutex::new(Vec::new()),
             level: AtomicU32::new(LogLevel::Info as u32),
             random: AtomicU64::new(seed),
-            clusters: RwLock::new(BTreeSet::new()),
+            clusters: RwLock::new(BTreeMap::new()),
             fuel: AtomicU64::new(DEFAULT_FUEL),
             workers: AtomicU64::new(0),
         }
@@ -104,7 +105,16 @@ impl Host {
 
     /// Names the clusters that guests may call. A callout to any other fails at once.
     pub fn set_clusters(&self, names: impl IntoIterator<Item = String>) {
-        *self.clusters.write().unwrap_or_else(PoisonError::into_inner) = names.into_iter().collect();
+        let clusters = names.into_iter().map(|name| (name, true)).collect();
+        *self.clusters.write().unwrap_or_else(PoisonError::into_inner) = clusters;
+    }
+
+    /// Says whether a cluster has a host to ask; without one a gRPC callout to it fails at once. A cluster that is
+    /// not known stays so.
+    pub fn set_cluster_hosts(&self, name: &str, has_hosts: bool) {
+        if let Some(cluster) = self.clusters.write().unwrap_or_else(PoisonError::into_inner).get_mut(name) {
+            *cluster = has_hosts;
+        }
     }
 
     /// Sets how much fuel (about one unit an instruction) a callback may burn before it is stopped with a trap.
@@ -118,7 +128,12 @@ impl Host {
 
     pub(crate) fn has_cluster(&self, name: &[u8]) -> bool {
         let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
-        std::str::from_utf8(name).is_ok_and(|name| clusters.contains(name))
+        std::str::from_utf8(name).is_ok_and(|name| clusters.contains_key(name))
+    }
+
+    pub(crate) fn cluster_has_hosts(&self, name: &[u8]) -> bool {
+        let clusters = self.clusters.read().unwrap_or_else(PoisonError::into_inner);
+        std::str::from_utf8(name).is_ok_and(|name| clusters.get(name).is_some_and(|has_hosts| *has_hosts))
     }
 
     pub(crate) fn log_level(&self) -> u32 {

@@ -92,7 +92,8 @@ pub(crate) fn filter_state_arguments(mut message: &[u8]) -> Option<(&[u8], &[u8]
     Some((path, value))
 }
 
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
+/// Takes a number of at most ten bytes.
+pub(crate) fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;

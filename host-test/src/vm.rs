@@ -3,6 +3,7 @@
 use crate::abi::LogLevel;
 use crate::context::{Action, Context};
 use crate::effect::Callout;
+use crate::grpc::{GrpcAnswer, GrpcCalls};
 use crate::host::{Host, LogRecord};
 use crate::metrics::MetricIds;
 use crate::plugin::PluginConfig;
@@ -16,6 +17,8 @@ use wasmtime::{Memory, Store, StoreLimits, StoreLimitsBuilder, TypedFunc, WasmBa
 
 /// Envoy's cap on a guest's memory.
 const MAX_MEMORY: usize = 1 << 30;
+/// How many gRPC callouts may fail at once behind one callback.
+const MAX_FAILED_CALLS: u32 = 1024;
 
 pub(crate) struct VmState {
     pub(crate) host: Arc<Host>,
@@ -49,6 +52,7 @@ pub(crate) struct VmState {
     pub(crate) next_call: u32,
     /// Callouts to send, with the guest's token and the root context that gets the answer.
     pub(crate) callouts: Vec<(u32, u32, Callout)>,
+    pub(crate) grpc: GrpcCalls,
 }
 
 impl VmState {
@@ -129,6 +133,8 @@ callbacks! {
     response_body = "proxy_on_response_body": ((u32, u32, u32)) -> u32;
     response_trailers = "proxy_on_response_trailers": ((u32, u32)) -> u32;
     http_call_response = "proxy_on_http_call_response": ((u32, u32, u32, u32, u32)) -> ();
+    grpc_receive = "proxy_on_grpc_receive": ((u32, u32, u32)) -> ();
+    grpc_close = "proxy_on_grpc_close": ((u32, u32, u32)) -> ();
     log = "proxy_on_log": (u32) -> ();
     done = "proxy_on_done": (u32) -> u32;
     delete = "proxy_on_delete": (u32) -> ();
@@ -197,6 +203,7 @@ impl Vm {
             metrics: MetricIds::default(),
             next_call: 0,
             callouts: Vec::new(),
+            grpc: GrpcCalls::default(),
         };
         let mut store = Store::new(&module.engine, state);
         store.limiter(|state| &mut state.limits);
@@ -252,6 +259,54 @@ impl Vm {
         callback: impl FnOnce(&Callbacks) -> &Option<Callback<P, R>>,
         params: P,
     ) -> Option<R> {
+        let result = self.call_once(context, callback, params);
+        self.tell_of_failed_calls();
+        result
+    }
+
+    /// Tells the guest how a gRPC callout ended.
+    pub(crate) fn answer_grpc(&mut self, root: u32, token: u32, answer: GrpcAnswer) {
+        let told = match &answer {
+            GrpcAnswer::Message(message) => Ok(u32::try_from(message.len()).unwrap_or(u32::MAX)),
+            GrpcAnswer::Failed { status, .. } => Err(*status),
+        };
+        let Some(context) = self.context(root) else { return };
+        context.grpc = Some(answer);
+        match told {
+            Ok(size) => self.call_once(root, |callbacks| &callbacks.grpc_receive, (root, token, size)),
+            Err(status) => self.call_once(root, |callbacks| &callbacks.grpc_close, (root, token, status)),
+        };
+        if let Some(context) = self.context(root) {
+            context.grpc = None;
+        }
+        self.state().grpc.open.remove(&token);
+    }
+
+    /// Tells the guest of gRPC callouts that failed while it made them, now that its callback has returned.
+    pub(crate) fn tell_of_failed_calls(&mut self) {
+        if self.peek().grpc.failed.is_empty() {
+            return;
+        }
+        let stop = self.peek().stop;
+        for _ in 0..MAX_FAILED_CALLS {
+            let Some((root, token, answer)) = self.state().grpc.failed.pop_front() else { break };
+            self.answer_grpc(root, token, answer);
+        }
+        let state = self.state();
+        if !std::mem::take(&mut state.grpc.failed).is_empty() {
+            state.misuse(
+                "a gRPC callout that fails at once from each proxy_on_grpc_close; Envoy never gets out of that",
+            );
+        }
+        state.stop = stop;
+    }
+
+    fn call_once<P: WasmParams, R: WasmResults>(
+        &mut self,
+        context: u32,
+        callback: impl FnOnce(&Callbacks) -> &Option<Callback<P, R>>,
+        params: P,
+    ) -> Option<R> {
         if self.failed {
             return None;
         }
@@ -288,6 +343,7 @@ impl Vm {
         self.failed = true;
         let state = self.store.data_mut();
         state.actions.clear();
+        state.grpc.failed.clear();
         let report = TrapReport {
             plugin: state.contexts.get(&state.current).map(|context| context.plugin.name.clone()).unwrap_or_default(),
             callback,

@@ -5,6 +5,7 @@ use crate::chain::Chain;
 use crate::context::{Action, CallResponse};
 use crate::effect::{Answer, Callout, CalloutToken, Effect, LocalReply, StreamId};
 use crate::fleet::{Fleet, StartError};
+use crate::grpc::{GrpcAnswer, GrpcCallout};
 use crate::headers::HeaderMap;
 use crate::host::Host;
 use crate::plugin::{FailurePolicy, PluginConfig};
@@ -25,8 +26,10 @@ pub struct Worker {
     streams: HashMap<u64, Stream>,
     next_stream: u64,
     next_callout: u64,
-    pending: HashMap<u64, (SharedVm, u32, u32)>,
+    pending: HashMap<u64, Pending>,
     outgoing: Vec<Callout>,
+    outgoing_grpc: Vec<GrpcCallout>,
+    cancelled: Vec<CalloutToken>,
     traps: Vec<TrapReport>,
     misuse: Vec<Misuse>,
     aside: Vec<(StreamId, Effect)>,
@@ -39,6 +42,14 @@ impl std::fmt::Debug for Worker {
             .field("streams", &self.streams.len())
             .finish_non_exhaustive()
     }
+}
+
+/// A callout that waits for its answer: who made it.
+struct Pending {
+    vm: SharedVm,
+    root: u32,
+    guest_token: u32,
+    is_grpc: bool,
 }
 
 /// What is left of a stream when it is closed.
@@ -69,6 +80,8 @@ impl Worker {
             next_callout: 0,
             pending: HashMap::new(),
             outgoing: Vec::new(),
+            outgoing_grpc: Vec::new(),
+            cancelled: Vec::new(),
             traps: Vec::new(),
             misuse: Vec::new(),
             aside: Vec::new(),
@@ -275,9 +288,38 @@ impl Worker {
         std::mem::take(&mut self.outgoing)
     }
 
-    /// Gives a callout its answer. A token that is unknown or answered already changes nothing.
+    /// Takes the gRPC callouts that guests have made since the last time.
+    pub fn grpc_callouts(&mut self) -> Vec<GrpcCallout> {
+        std::mem::take(&mut self.outgoing_grpc)
+    }
+
+    /// Takes the tokens of callouts that nobody waits for any more: the guest has cancelled them, or its VM is dead.
+    pub fn cancelled_callouts(&mut self) -> Vec<CalloutToken> {
+        std::mem::take(&mut self.cancelled)
+    }
+
+    /// Gives a gRPC callout its answer. A token that is unknown, answered or cancelled, or that of an HTTP callout,
+    /// changes nothing. Callouts that are never answered hold nothing up.
+    pub fn answer_grpc(&mut self, token: CalloutToken, answer: GrpcAnswer) -> Vec<(StreamId, Effect)> {
+        if let Some(Pending { vm, root, guest_token, .. }) = self.take_pending(token, true) {
+            self.call_root(&vm, |vm| {
+                vm.answer_grpc(root, guest_token, answer);
+                vm.tell_of_failed_calls();
+            });
+            self.collect();
+        }
+        std::mem::take(&mut self.aside)
+    }
+
+    fn take_pending(&mut self, token: CalloutToken, is_grpc: bool) -> Option<Pending> {
+        self.pending.get(&token.0).filter(|pending| pending.is_grpc == is_grpc)?;
+        self.pending.remove(&token.0)
+    }
+
+    /// Gives an HTTP callout its answer. A token that is unknown or answered already, or that of a gRPC callout,
+    /// changes nothing.
     pub fn answer_callout(&mut self, token: CalloutToken, answer: Answer) -> Vec<(StreamId, Effect)> {
-        if let Some((vm, root, guest_token)) = self.pending.remove(&token.0) {
+        if let Some(Pending { vm, root, guest_token, .. }) = self.take_pending(token, false) {
             let (headers, body, trailers) = answer.into_response();
             let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             let arguments = (root, guest_token, count(headers.len()), count(body.len()), count(trailers.len()));
@@ -381,13 +423,33 @@ impl Worker {
         for vm in &self.fleet.vms {
             let mut guard = vm.borrow_mut();
             let state = guard.state();
+            let died = !state.traps.is_empty();
             self.traps.append(&mut state.traps);
             self.misuse.append(&mut state.misuse);
             for (guest_token, root, mut callout) in std::mem::take(&mut state.callouts) {
                 self.next_callout += 1;
                 callout.token = CalloutToken(self.next_callout);
-                self.pending.insert(self.next_callout, (Rc::clone(vm), root, guest_token));
+                let pending = Pending { vm: Rc::clone(vm), root, guest_token, is_grpc: false };
+                self.pending.insert(self.next_callout, pending);
                 self.outgoing.push(callout);
+            }
+            for (guest_token, mut callout) in std::mem::take(&mut state.grpc.outgoing) {
+                self.next_callout += 1;
+                callout.token = CalloutToken(self.next_callout);
+                let root = state.grpc.open.get(&guest_token).copied().unwrap_or(0);
+                let pending = Pending { vm: Rc::clone(vm), root, guest_token, is_grpc: true };
+                self.pending.insert(self.next_callout, pending);
+                self.outgoing_grpc.push(callout);
+            }
+            let cancelled = std::mem::take(&mut state.grpc.cancelled);
+            if died || !cancelled.is_empty() {
+                let is_void = |pending: &Pending| {
+                    Rc::ptr_eq(&pending.vm, vm)
+                        && (died || (pending.is_grpc && cancelled.contains(&pending.guest_token)))
+                };
+                self.cancelled.extend(
+                    self.pending.extract_if(|_, pending| is_void(pending)).map(|(token, _)| CalloutToken(token)),
+                );
             }
         }
     }

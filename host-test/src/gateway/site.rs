@@ -18,7 +18,7 @@ use super::pipe::{self, Reader};
 use super::stats::HttpStats;
 use super::words::Failure;
 use super::{bootstrap, head};
-use crate::{Answer, Callout, Closed, Effect, HeaderMap, RouteResolver, StreamId, Worker};
+use crate::{Answer, Callout, Closed, Effect, GrpcAnswer, HeaderMap, RouteResolver, StreamId, Worker};
 
 /// Largest body of a callout's answer.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -128,15 +128,23 @@ impl Site {
     }
 
     fn after(self: &Rc<Self>) {
-        let (effects, callouts, traps) = {
+        let (effects, callouts, grpc, traps) = {
             let mut worker = self.worker.borrow_mut();
             // The host has logged these; the gateway only counts.
             drop(worker.take_misuse());
-            (worker.take_effects(), worker.callouts(), worker.take_traps())
+            (worker.take_effects(), worker.callouts(), worker.grpc_callouts(), worker.take_traps())
         };
         self.deliver(effects);
         for callout in callouts {
             tokio::task::spawn_local(self.clone().call_out(callout));
+        }
+        for callout in grpc {
+            // No cluster that this gateway serves speaks HTTP/2, which gRPC needs.
+            let site = self.clone();
+            tokio::task::spawn_local(async move {
+                let effects = site.call(|worker| worker.answer_grpc(callout.token, GrpcAnswer::no_healthy_upstream()));
+                site.deliver(effects);
+            });
         }
         for trap in traps {
             self.generation.stats.counter(format!("wasm.{}.vm_traps", trap.plugin)).inc();

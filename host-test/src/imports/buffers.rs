@@ -4,6 +4,7 @@ use super::Answer;
 use super::call::Call;
 use crate::abi::{BufferType, Status};
 use crate::context::BodyView;
+use crate::grpc::GrpcAnswer;
 use crate::stream_data::Direction;
 
 /// Runs `read` on a buffer's bytes. A buffer that Envoy knows but has nothing for is empty.
@@ -21,9 +22,11 @@ fn read<T>(call: &Call<'_>, kind: BufferType, read: impl FnOnce(&[u8]) -> T) -> 
         BufferType::PluginConfiguration => Err(Status::NotFound),
         BufferType::RequestBody => Ok(body(call, Direction::Request, read)?),
         BufferType::ResponseBody => Ok(body(call, Direction::Response, read)?),
-        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::GrpcReceive | BufferType::CallData => {
-            Ok(read(&[]))
-        }
+        BufferType::GrpcReceive => Ok(match root.and_then(|root| root.grpc.as_ref()) {
+            Some(GrpcAnswer::Message(message)) => read(message),
+            _ => read(&[]),
+        }),
+        BufferType::DownstreamData | BufferType::UpstreamData | BufferType::CallData => Ok(read(&[])),
     }
 }
 

@@ -1,4 +1,4 @@
-//! HTTP and gRPC callouts.
+//! HTTP callouts.
 
 use super::Answer;
 use super::call::Call;
@@ -60,70 +60,4 @@ pub(super) fn http_call(
     };
     state.callouts.push((token, root, callout));
     Ok(call.write_u32(out, token)?)
-}
-
-/// gRPC callouts are not carried out: every service is unknown, which Envoy answers with this status.
-#[allow(clippy::too_many_arguments)]
-pub(super) fn grpc_call(
-    call: &mut Call<'_>,
-    service: u32,
-    service_len: u32,
-    name: u32,
-    name_len: u32,
-    method: u32,
-    method_len: u32,
-    metadata: u32,
-    metadata_len: u32,
-    request: u32,
-    request_len: u32,
-    _timeout: u32,
-    _out: u32,
-) -> Answer {
-    for (ptr, len) in [
-        (service, service_len),
-        (name, name_len),
-        (method, method_len),
-        (metadata, metadata_len),
-        (request, request_len),
-    ] {
-        call.copy(ptr, len)?;
-    }
-    Err(Status::ParseFailure.into())
-}
-
-#[allow(clippy::too_many_arguments)]
-pub(super) fn grpc_stream(
-    call: &mut Call<'_>,
-    service: u32,
-    service_len: u32,
-    name: u32,
-    name_len: u32,
-    method: u32,
-    method_len: u32,
-    metadata: u32,
-    metadata_len: u32,
-    _out: u32,
-) -> Answer {
-    for (ptr, len) in [(service, service_len), (name, name_len), (method, method_len), (metadata, metadata_len)] {
-        call.copy(ptr, len)?;
-    }
-    Err(Status::ParseFailure.into())
-}
-
-pub(super) fn grpc_send(call: &mut Call<'_>, token: u32, message: u32, len: u32, _end: u32) -> Answer {
-    call.bytes(message, len)?;
-    // Messages go to streams (low bits 2) only, and there are none.
-    Err(if token & 3 == 2 { Status::NotFound } else { Status::BadArgument }.into())
-}
-
-pub(super) fn grpc_cancel(_call: &mut Call<'_>, token: u32) -> Answer {
-    Err(unknown_grpc(token).into())
-}
-
-pub(super) fn grpc_close(_call: &mut Call<'_>, token: u32) -> Answer {
-    Err(unknown_grpc(token).into())
-}
-
-fn unknown_grpc(token: u32) -> Status {
-    if matches!(token & 3, 1 | 2) { Status::NotFound } else { Status::BadArgument }
 }

@@ -6,6 +6,7 @@ use super::headers::splits_response;
 use crate::abi::{LogLevel, Status};
 use crate::context::{Action, BodyView, Timer};
 use crate::effect::LocalReply;
+use crate::grpc::GrpcAnswer;
 use crate::pairs;
 use crate::stream_data::Direction;
 
@@ -38,9 +39,13 @@ pub(super) fn set_tick_period(call: &mut Call<'_>, period: u32) -> Answer {
 }
 
 pub(super) fn get_status(call: &mut Call<'_>, code: u32, text: u32, len: u32) -> Answer {
-    // Only gRPC callouts set it, and there are none.
-    call.write_u32(code, 0)?;
-    call.give(&[], text, len)
+    // Only what ends a gRPC callout sets it, for as long as the guest is told of it.
+    let (status, message) = match call.peek().root_context().and_then(|root| root.grpc.as_ref()) {
+        Some(GrpcAnswer::Failed { status, message }) => (*status, message.clone().into_bytes()),
+        _ => (0, Vec::new()),
+    };
+    call.write_u32(code, status)?;
+    call.give(&message, text, len)
 }
 
 pub(super) fn set_effective_context(call: &mut Call<'_>, id: u32) -> Answer {

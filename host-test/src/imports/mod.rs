@@ -4,6 +4,7 @@ mod buffers;
 mod call;
 mod callouts;
 mod control;
+mod grpc;
 mod headers;
 mod metrics;
 mod properties;
@@ -67,13 +68,13 @@ pub(crate) fn define(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         "proxy_get_metric" = metrics::get: (id: u32, out: u32);
         "proxy_http_call" = callouts::http_call:
             (cluster: u32, cluster_len: u32, headers: u32, headers_len: u32, body: u32, body_len: u32, trailers: u32, trailers_len: u32, timeout: u32, out: u32);
-        "proxy_grpc_call" = callouts::grpc_call:
+        "proxy_grpc_call" = grpc::call:
             (service: u32, service_len: u32, name: u32, name_len: u32, method: u32, method_len: u32, metadata: u32, metadata_len: u32, request: u32, request_len: u32, timeout: u32, out: u32);
-        "proxy_grpc_stream" = callouts::grpc_stream:
+        "proxy_grpc_stream" = grpc::stream:
             (service: u32, service_len: u32, name: u32, name_len: u32, method: u32, method_len: u32, metadata: u32, metadata_len: u32, out: u32);
-        "proxy_grpc_send" = callouts::grpc_send: (token: u32, message: u32, len: u32, end: u32);
-        "proxy_grpc_cancel" = callouts::grpc_cancel: (token: u32);
-        "proxy_grpc_close" = callouts::grpc_close: (token: u32);
+        "proxy_grpc_send" = grpc::send: (token: u32, message: u32, len: u32, end: u32);
+        "proxy_grpc_cancel" = grpc::cancel: (token: u32);
+        "proxy_grpc_close" = grpc::cancel: (token: u32);
     }
     wasi::define(linker)
 }

@@ -1,6 +1,12 @@
 //! One call of a script: its words become arguments, its answer becomes words.
 
-use crate::raw::{self, Given};
+use crate::raw::{self, Call, Given};
+use std::cell::Cell;
+
+thread_local! {
+    /// The token of the last gRPC callout, which scripts call `last`.
+    static LAST: Cell<u32> = const { Cell::new(0) };
+}
 
 /// Makes a call and tells its status and result.
 pub fn make(call: &str, context: u32) -> String {
@@ -80,11 +86,11 @@ pub fn make(call: &str, context: u32) -> String {
         "continue" => raw::continue_stream(n(1)).to_string(),
         "close" => raw::close_stream(n(1)).to_string(),
         "reply" => raw::reply(n(1), b"probe", &word(2), &encode(&words, 3), -1).to_string(),
-        "grpc-call" => raw::grpc_call(&word(1)).to_string(),
+        "grpc-call" => raw::grpc_call(&Call::to(&word(1))).0.to_string(),
         "grpc-stream" => raw::grpc_stream(&word(1)).to_string(),
         "grpc-send" => raw::grpc_send(n(1)).to_string(),
-        "grpc-cancel" => raw::grpc_cancel(n(1)).to_string(),
-        "grpc-close" => raw::grpc_close(n(1)).to_string(),
+        "grpc-cancel" => raw::grpc_cancel(token(&words)).to_string(),
+        "grpc-close" => raw::grpc_close(token(&words)).to_string(),
         "status" => {
             let (code, answer) = raw::get_status();
             format!("{code} {}", show(answer))
@@ -109,6 +115,33 @@ pub fn http(call: &str) -> (String, Option<u32>) {
     let (status, token) = raw::http_call(&word(1), &encode(&words, 4), &word(3), timeout);
     let kind = if status == 0 { format!(" low bits {}", token & 3) } else { format!(" token {token}") };
     (format!("{status}{kind}"), (status == 0).then_some(token))
+}
+
+/// `grpc SERVICE TIMEOUT METHOD MESSAGE name=value name=value`: tells the status, and the token when there is one.
+pub fn grpc(call: &str) -> (String, Option<u32>) {
+    let words: Vec<&str> = call.split(' ').collect();
+    let word = |i: usize| words.get(i).map(|word| bytes(word)).unwrap_or_default();
+    let (status, token) = raw::grpc_call(&Call {
+        service: &word(1),
+        name: b"probe.S",
+        method: &word(3),
+        metadata: &encode(&words, 5),
+        request: &word(4),
+        timeout: words.get(2).and_then(|word| word.parse().ok()).unwrap_or(0),
+    });
+    let kind = if status == 0 { format!(" low bits {}", token & 3) } else { format!(" token {token}") };
+    if status == 0 {
+        LAST.set(token);
+    }
+    (format!("{status}{kind}"), (status == 0).then_some(token))
+}
+
+/// A token as a number, or the last one.
+fn token(words: &[&str]) -> u32 {
+    match words.get(1) {
+        Some(&"last") => LAST.get(),
+        word => word.and_then(|word| word.parse().ok()).unwrap_or(0),
+    }
 }
 
 /// A metric is named by kind and name; a kind above 2 is a raw number.

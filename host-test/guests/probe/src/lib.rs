@@ -39,8 +39,8 @@ struct State {
     root_ids: HashMap<u32, String>,
     /// By context; roots have theirs from the configuration.
     scripts: HashMap<u32, Script>,
-    /// Which stream waits for a callout.
-    callouts: HashMap<u32, u32>,
+    /// Who waits for a callout, and with which script: the context may be gone by then.
+    callouts: HashMap<u32, (u32, Script)>,
 }
 
 thread_local! {
@@ -49,17 +49,21 @@ thread_local! {
 
 /// Runs the script of a context for a phase. The answer is what the callback returns.
 fn run(context: u32, phase: &str) -> u32 {
-    let Some(script) = STATE.with_borrow(|state| state.scripts.get(&context).cloned()) else { return 0 };
+    let script = STATE.with_borrow(|state| state.scripts.get(&context).cloned());
+    script.map_or(0, |script| run_script(context, &script, phase))
+}
+
+fn run_script(context: u32, script: &Script, phase: &str) -> u32 {
     let mut answer = 0;
     for call in script.calls(phase) {
         if let Some(number) = call.strip_prefix("return ") {
             answer = number.parse().unwrap_or(0);
             continue;
         }
-        if call.starts_with("http ") {
-            let (line, token) = calls::http(&call);
+        if call.starts_with("http ") || call.starts_with("grpc ") {
+            let (line, token) = if call.starts_with("http ") { calls::http(&call) } else { calls::grpc(&call) };
             if let Some(token) = token {
-                STATE.with_borrow_mut(|state| state.callouts.insert(token, context));
+                STATE.with_borrow_mut(|state| state.callouts.insert(token, (context, script.clone())));
             }
             report(&script.case, phase, &call, &line);
             continue;
@@ -163,10 +167,41 @@ fn body(context: u32, phase: &str, size: u32, end: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_http_call_response(_root: u32, token: u32, headers: u32, size: u32, trailers: u32) {
-    let Some(context) = STATE.with_borrow_mut(|state| state.callouts.remove(&token)) else { return };
+    answered(token, "call", &format!("headers {headers} size {size} trailers {trailers}"));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_grpc_receive(_root: u32, token: u32, size: u32) {
+    answered(token, "grpc", &format!("size {size}"));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_grpc_close(_root: u32, token: u32, status: u32) {
+    answered(token, "gclose", &format!("status {status}"));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_grpc_receive_initial_metadata(_root: u32, _token: u32, count: u32) {
+    raw::log(2, format!("PROBE|metadata|initial {count}").as_bytes());
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_grpc_receive_trailing_metadata(_root: u32, _token: u32, count: u32) {
+    raw::log(2, format!("PROBE|metadata|trailing {count}").as_bytes());
+}
+
+/// Goes on where a callout was made, also when that context is gone.
+fn answered(token: u32, phase: &str, how: &str) {
+    let Some((context, script)) = STATE.with_borrow_mut(|state| state.callouts.remove(&token)) else {
+        raw::log(2, format!("PROBE|answer|{phase} {how} to nobody").as_bytes());
+        return;
+    };
     let status = raw::set_effective_context(context);
-    note(context, "call", &format!("headers {headers} size {size} trailers {trailers} effective {status}"));
-    run(context, "call");
+    report_note(&script.case, phase, &format!("{how} effective {status}"));
+    run_script(context, &script, phase);
+    if phase != "call" {
+        report_note(&script.case, phase, "end");
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -192,5 +227,9 @@ pub extern "C" fn proxy_on_delete(context: u32) {
 fn note(context: u32, phase: &str, text: &str) {
     let case = STATE.with_borrow(|state| state.scripts.get(&context).map(|script| script.case.clone()));
     let case = case.filter(|case| !case.is_empty()).unwrap_or_else(|| "without-case".to_owned());
+    report_note(&case, phase, text);
+}
+
+fn report_note(case: &str, phase: &str, text: &str) {
     raw::log(2, format!("PROBE|{case}|{phase}|{text}").as_bytes());
 }

@@ -297,24 +297,42 @@ pub fn http_call(cluster: &[u8], headers: &[u8], body: &[u8], timeout: u32) -> (
     (status, token)
 }
 
-pub fn grpc_call(service: &[u8]) -> u32 {
-    let mut token = 0;
-    unsafe {
+/// What a gRPC callout is made of.
+pub struct Call<'a> {
+    pub service: &'a [u8],
+    pub name: &'a [u8],
+    pub method: &'a [u8],
+    pub metadata: &'a [u8],
+    pub request: &'a [u8],
+    pub timeout: u32,
+}
+
+impl<'a> Call<'a> {
+    /// A call without anything.
+    pub fn to(service: &'a [u8]) -> Self {
+        Self { service, name: b"S", method: b"M", metadata: b"", request: b"", timeout: 100 }
+    }
+}
+
+pub fn grpc_call(call: &Call<'_>) -> (u32, u32) {
+    let mut token = 77_777;
+    let status = unsafe {
         proxy_grpc_call(
-            service.as_ptr(),
-            service.len(),
-            b"S".as_ptr(),
-            1,
-            b"M".as_ptr(),
-            1,
-            null(),
-            0,
-            null(),
-            0,
-            100,
+            call.service.as_ptr(),
+            call.service.len(),
+            call.name.as_ptr(),
+            call.name.len(),
+            call.method.as_ptr(),
+            call.method.len(),
+            call.metadata.as_ptr(),
+            call.metadata.len(),
+            call.request.as_ptr(),
+            call.request.len(),
+            call.timeout,
             &raw mut token,
         )
-    }
+    };
+    (status, token)
 }
 
 pub fn grpc_stream(service: &[u8]) -> u32 {
