@@ -20,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) call: Option<CallResponse>,
     /// Root contexts only: how the gRPC callout ended of which a running callback is told.
     pub(crate) grpc: Option<GrpcAnswer>,
+    /// Root contexts only: the status of the last gRPC callout that failed. Envoy forgets its message, but not this.
+    pub(crate) grpc_status: u32,
     /// Root contexts only: the plugin configuration is readable.
     pub(crate) configuring: bool,
     /// Root contexts only: milliseconds and the moment of the next tick.
@@ -71,7 +73,17 @@ pub(crate) enum Action {
 
 impl Context {
     pub(crate) fn new(root: u32, plugin: Rc<PluginConfig>, stream: Option<SharedStream>) -> Self {
-        Self { root, plugin, stream, view: View::default(), call: None, grpc: None, configuring: false, timer: None }
+        Self {
+            root,
+            plugin,
+            stream,
+            view: View::default(),
+            call: None,
+            grpc: None,
+            grpc_status: 0,
+            configuring: false,
+            timer: None,
+        }
     }
 
     /// Runs `read` on a map that may be read now.

@@ -272,6 +272,9 @@ impl Vm {
         };
         let Some(context) = self.context(root) else { return };
         context.grpc = Some(answer);
+        if let Err(status) = told {
+            context.grpc_status = status;
+        }
         match told {
             Ok(size) => self.call_once(root, |callbacks| &callbacks.grpc_receive, (root, token, size)),
             Err(status) => self.call_once(root, |callbacks| &callbacks.grpc_close, (root, token, status)),

@@ -3,6 +3,8 @@
 //! writes the table anew from what Envoy does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "conformance/configure.rs"]
+mod configure;
 #[path = "conformance/envoy.rs"]
 mod envoy;
 #[path = "conformance/ours.rs"]
@@ -27,16 +29,28 @@ fn our_host_does_what_the_table_says() {
     compare("our host", &table, &seen);
 }
 
+/// The binary that `ENVOY` names.
+fn envoy(test: &str) -> Option<std::path::PathBuf> {
+    let binary = std::env::var_os("ENVOY").map(Into::into);
+    if binary.is_none() {
+        // Past the test runner's capture: a skipped check must be seen.
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: ENVOY does not name an Envoy binary");
+    }
+    binary
+}
+
+#[test]
+fn grpc_callouts_at_configure_time_in_envoy() {
+    if let Some(binary) = envoy("grpc_callouts_at_configure_time_in_envoy") {
+        configure::check(&binary);
+    }
+}
+
 #[test]
 fn envoy_does_what_the_table_says() {
-    let Some(binary) = std::env::var_os("ENVOY") else {
-        // Past the test runner's capture: a skipped check must be seen.
-        let _ =
-            writeln!(std::io::stderr(), "SKIPPED envoy_does_what_the_table_says: ENVOY does not name an Envoy binary");
-        return;
-    };
+    let Some(binary) = envoy("envoy_does_what_the_table_says") else { return };
     let table = table::read();
-    let seen = envoy::run(&table, std::path::Path::new(&binary));
+    let seen = envoy::run(&table, &binary);
     if std::env::var_os("BLESS").is_some() {
         table::write(&table, &seen);
         return;

@@ -88,7 +88,7 @@ fn calls_that_cannot_be_made_fail_at_once() {
     let log = bench.log();
     let statuses: Vec<&str> = log.iter().filter_map(|line| Some(line.split_once(" -> ")?.1)).collect();
     assert_eq!(statuses, ["4 token 77777", "10 token 77777", "10 token 77777"]);
-    let closed = log.iter().filter(|line| line.contains("answer|gclose status 14 to nobody")).count();
+    let closed = log.iter().filter(|line| line.contains("answer|gclose|status 14 to nobody")).count();
     assert_eq!(closed, 2, "as in Envoy, of tokens that the guest never got");
     assert!(bench.worker.grpc_callouts().is_empty());
     bench.worker.close(id);

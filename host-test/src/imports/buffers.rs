@@ -63,6 +63,14 @@ pub(super) fn set(call: &mut Call<'_>, kind: u32, start: u32, size: u32, data: u
     let kind = BufferType::from_raw(kind)?;
     read(call, kind, |_| ())?;
     let new = call.copy(data, len)?;
+    if kind == BufferType::GrpcReceive {
+        let state = call.state();
+        let root = state.root_of_context();
+        return match state.contexts.get_mut(&root).and_then(|root| root.grpc.as_mut()) {
+            Some(GrpcAnswer::Message(message)) => Ok(splice(message, start, size, new)?),
+            _ => Err(Status::BadArgument.into()),
+        };
+    }
     let direction = match kind {
         BufferType::RequestBody => Direction::Request,
         BufferType::ResponseBody => Direction::Response,
@@ -77,14 +85,18 @@ pub(super) fn set(call: &mut Call<'_>, kind: u32, start: u32, size: u32, data: u
         BodyView::Flowing => half.flowing(),
         BodyView::Buffer => half.buffer.get_or_insert_default(),
     };
+    Ok(splice(bytes, start, size, new)?)
+}
+
+/// Puts new bytes in the place of the first `size` ones (none: in front), or behind the last.
+fn splice(bytes: &mut Vec<u8>, start: u32, size: u32, new: Vec<u8>) -> Result<(), Status> {
     let (start, size) = (to_usize(start), to_usize(size));
     if start == 0 {
-        // Replaces the first `size` bytes; a size of 0 puts the new bytes in front.
         bytes.splice(..size.min(bytes.len()), new);
     } else if start >= bytes.len() {
         bytes.extend_from_slice(&new);
     } else {
-        return Err(Status::BadArgument.into());
+        return Err(Status::BadArgument);
     }
     Ok(())
 }

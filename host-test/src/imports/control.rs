@@ -39,10 +39,12 @@ pub(super) fn set_tick_period(call: &mut Call<'_>, period: u32) -> Answer {
 }
 
 pub(super) fn get_status(call: &mut Call<'_>, code: u32, text: u32, len: u32) -> Answer {
-    // Only what ends a gRPC callout sets it, for as long as the guest is told of it.
-    let (status, message) = match call.peek().root_context().and_then(|root| root.grpc.as_ref()) {
-        Some(GrpcAnswer::Failed { status, message }) => (*status, message.clone().into_bytes()),
-        _ => (0, Vec::new()),
+    // Only failed gRPC callouts set it; the message is there for as long as the guest is told of it.
+    let root = call.peek().root_context();
+    let status = root.map_or(0, |root| root.grpc_status);
+    let message = match root.and_then(|root| root.grpc.as_ref()) {
+        Some(GrpcAnswer::Failed { message, .. }) => message.clone().into_bytes(),
+        _ => Vec::new(),
     };
     call.write_u32(code, status)?;
     call.give(&message, text, len)

@@ -58,21 +58,24 @@ pub(super) fn call(
     state.next_call = state.next_call.wrapping_add(4).max(4);
     let token = state.next_call | UNARY;
     let root = state.root_of_context();
+    let mut headers = HeaderMap::new();
+    for (name, value) in metadata {
+        headers.append(Role::Request, &name, &value);
+    }
     let failure = if !state.host.has_cluster(cluster) {
         Some(GrpcAnswer::unknown_cluster())
     } else if !state.host.cluster_has_hosts(cluster) {
         Some(GrpcAnswer::no_healthy_upstream())
     } else {
-        None
+        unsendable(&name, &method, &headers).map(|why| {
+            let details = why.replace(' ', "_");
+            GrpcAnswer::unavailable(&format!("{why}{{filter_removed_required_request_headers{{{details}}}}}"))
+        })
     };
     if let Some(failure) = failure {
         // Envoy tells a guest of the end of a call whose token it never got.
         state.grpc.failed.push_back((root, token, failure));
         return Err(Status::InternalFailure.into());
-    }
-    let mut headers = HeaderMap::new();
-    for (name, value) in metadata {
-        headers.append(Role::Request, &name, &value);
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let callout = GrpcCallout {
@@ -89,6 +92,28 @@ pub(super) fn call(
     state.grpc.open.insert(token, root);
     state.grpc.outgoing.push((token, callout));
     Ok(call.write_u32(out, token)?)
+}
+
+/// Why Envoy's HTTP client does not take the headers of a request.
+fn unsendable(service: &[u8], method: &[u8], headers: &HeaderMap) -> Option<String> {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(byte);
+    if has_control(service) || has_control(method) {
+        return Some("invalid header value for: :path".to_owned());
+    }
+    headers.iter().find_map(|(name, value)| {
+        let shown = String::from_utf8_lossy(name);
+        if !name.iter().all(is_token) {
+            Some(format!("invalid header name: {shown}"))
+        } else if has_control(value) && !name.ends_with(b"-bin") {
+            Some(format!("invalid header value for: {shown}"))
+        } else {
+            None
+        }
+    })
+}
+
+fn has_control(value: &[u8]) -> bool {
+    value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
 }
 
 #[allow(clippy::too_many_arguments)]

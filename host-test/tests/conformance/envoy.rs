@@ -1,6 +1,7 @@
 //! The table in a real Envoy: raw bytes to its listeners, a server of our own as its upstream.
 
 use crate::ours;
+use crate::support::grpc::Server;
 use crate::support::guest_path;
 use crate::table::{Case, shown, shown_headers};
 use std::collections::HashMap;
@@ -16,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub fn run(table: &[Case], binary: &Path) -> Vec<Vec<String>> {
     let upstream = Upstream::start(table);
-    let envoy = Envoy::start(binary, upstream.port);
+    let service = Server::start();
+    let envoy = Envoy::start(binary, upstream.port, service.port);
     table.iter().map(|case| envoy.exchange(case, &upstream)).collect()
 }
 
@@ -214,12 +216,12 @@ impl Drop for Envoy {
 }
 
 impl Envoy {
-    fn start(binary: &Path, upstream: u16) -> Self {
+    fn start(binary: &Path, upstream: u16, service: u16) -> Self {
         let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("conformance");
         fs::create_dir_all(&dir).unwrap();
         let (config, log) = (dir.join("envoy.yaml"), dir.join("envoy.log"));
         let ports: HashMap<&'static str, u16> = ["plain", "stop", "small"].map(|name| (name, free_port())).into();
-        fs::write(&config, bootstrap(&ports, upstream, free_port())).unwrap();
+        fs::write(&config, bootstrap(&ports, upstream, free_port(), service)).unwrap();
         let process = Command::new(binary)
             .args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "info", "-c"])
             .arg(&config)
@@ -251,15 +253,34 @@ impl Envoy {
         let mut stream = TcpStream::connect(("127.0.0.1", self.ports[case.listener.as_str()])).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(&request(case)).unwrap();
+        if case.leaves {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(stream);
+            return self.lines(case, offset, None, true, upstream);
+        }
         let response = Message::read(&mut stream, case.is_head());
         let mut rest = [0; 1];
         let open = matches!(&response, None | Some(Message { complete: false, .. }))
             && matches!(stream.read(&mut rest), Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset);
         drop(stream);
+        self.lines(case, offset, response, open, upstream)
+    }
+
+    /// What the probes have said once the streams are over, and what both ends have seen.
+    fn lines(
+        &self,
+        case: &Case,
+        offset: usize,
+        response: Option<Message>,
+        open: bool,
+        upstream: &Upstream,
+    ) -> Vec<String> {
         let deadline = Instant::now() + if case.traps { Duration::from_millis(400) } else { PATIENCE };
         loop {
             let log = self.log_from(offset);
-            if log.matches("|delete|end").count() >= 2 || Instant::now() > deadline {
+            let over = log.matches("|delete|end").count() >= 2;
+            let answers = ["|grpc|end", "|gclose|end"].map(|end| log.matches(end).count()).iter().sum::<usize>();
+            if over && answers >= case.answers || Instant::now() > deadline {
                 let lines = log.lines().filter_map(|line| ours::line(case, line));
                 return lines.chain(ends(case, response, open, upstream)).collect();
             }
@@ -325,7 +346,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn bootstrap(ports: &HashMap<&'static str, u16>, upstream: u16, dead: u16) -> String {
+fn bootstrap(ports: &HashMap<&'static str, u16>, upstream: u16, dead: u16, service: u16) -> String {
     let code = guest_path("probe");
     let mut text = "static_resources:\n  listeners:\n".to_owned();
     for (name, port) in ports {
@@ -379,17 +400,33 @@ fn bootstrap(ports: &HashMap<&'static str, u16>, upstream: u16, dead: u16) -> St
         ));
     }
     text.push_str("  clusters:\n");
-    for (name, port) in [("up", upstream), ("side", upstream), ("dead", dead)] {
+    let http1 = "http_protocol_options: {enable_trailers: true}";
+    let http2 = "http2_protocol_options: {}";
+    for (name, port, protocol) in [
+        ("up", Some(upstream), http1),
+        ("side", Some(upstream), http1),
+        ("dead", Some(dead), http1),
+        ("rpc", Some(service), http2),
+        ("rpc-dead", Some(dead), http2),
+        // What speaks HTTP/1 with a gRPC server, and HTTP/2 with a server that does not.
+        ("rpc-1", Some(service), http1),
+        ("rpc-up", Some(upstream), http2),
+        ("none", None, http2),
+    ] {
+        let hosts = port.map(|port| {
+            format!("{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}")
+        });
+        let hosts = hosts.unwrap_or_default();
         text.push_str(&format!(
             r#"  - name: {name}
     connect_timeout: 1s
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{http_protocol_options: {{enable_trailers: true}}}}
+        explicit_http_config: {{{protocol}}}
     load_assignment:
       cluster_name: {name}
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]
+      endpoints: [{{lb_endpoints: [{hosts}]}}]
 "#
         ));
     }

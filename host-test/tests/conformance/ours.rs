@@ -1,10 +1,11 @@
 //! The table in our host.
 
+use crate::support::grpc::Outcome;
 use crate::support::{headers, plugin, probe};
 use crate::table::{Case, shown, shown_headers};
 use host_test::{
-    Answer, Attributes, Clock, Effect, HeaderMap, Host, LocalReply, LogLevel, RouteInfo, StreamId, Worker,
-    source_address,
+    Answer, Attributes, Clock, Effect, GrpcAnswer, GrpcCallout, HeaderMap, Host, LocalReply, LogLevel, RouteInfo,
+    StreamId, Worker, source_address,
 };
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use std::time::Duration;
 /// What each case shows, and how many reports of misuse it makes.
 pub fn run(table: &[Case]) -> (Vec<Vec<String>>, Vec<usize>) {
     let host = Arc::new(Host::new(Clock::settable(1_700_000_000_000_000_000), 7));
-    host.set_clusters(["up", "side", "dead"].map(str::to_owned));
+    host.set_clusters(["up", "side", "dead", "rpc", "rpc-dead", "rpc-1", "rpc-up", "none"].map(str::to_owned));
+    host.set_cluster_hosts("none", false);
     let start = |stop: bool, listener: &str| {
         let chain = ["a", "b"].map(|root| {
             let mut plugin = plugin(&format!("probe-{root}"), probe());
@@ -57,6 +59,7 @@ struct Exchange {
     client_trailers: Option<HeaderMap>,
     reset: bool,
     answered: bool,
+    slow: Vec<GrpcCallout>,
 }
 
 impl Exchange {
@@ -94,8 +97,12 @@ impl Exchange {
             };
             exchange.take(worker, id, case, effects);
         }
+        if case.leaves {
+            worker.close(id);
+        }
         exchange.side_calls(worker, id, case);
         worker.close(id);
+        exchange.side_calls(worker, id, case);
         let log = host.take_log();
         let mut lines: Vec<String> = log
             .iter()
@@ -131,6 +138,20 @@ impl Exchange {
                     },
                 };
                 let effects = worker.answer_callout(callout.token, answer);
+                let effects = effects.into_iter().map(|(_, effect)| effect).collect();
+                self.take(worker, id, case, effects);
+            }
+            let (slow, mut quick): (Vec<_>, Vec<_>) = worker
+                .grpc_callouts()
+                .into_iter()
+                .partition(|callout| matches!(callout.method.as_str(), "Late" | "Never"));
+            self.slow.extend(slow);
+            // A stream that waits for nothing else is over before a slow service answers.
+            if quick.is_empty() && (self.client.is_none() || worker.open_streams() == 0) {
+                quick.append(&mut self.slow);
+            }
+            for callout in quick {
+                let effects = worker.answer_grpc(callout.token, grpc_answer(&callout));
                 let effects = effects.into_iter().map(|(_, effect)| effect).collect();
                 self.take(worker, id, case, effects);
             }
@@ -276,6 +297,37 @@ impl Exchange {
             }
         }
         lines
+    }
+}
+
+/// What becomes of a call, in Envoy's words.
+fn grpc_answer(callout: &GrpcCallout) -> GrpcAnswer {
+    let unavailable = |reason: &str| GrpcAnswer::Failed {
+        status: 14,
+        message: format!(
+            "upstream connect error or disconnect/reset before headers. reset reason: \
+             {reason}{{upstream_reset_before_response_started{{{}}}}}",
+            reason.replace(' ', "_")
+        ),
+    };
+    let head = callout.request_head();
+    let is_refused = |(name, value): (&[u8], &[u8])| {
+        matches!(name, b"connection" | b"content-length" | b"transfer-encoding")
+            || (name == b"te" && value != b"trailers")
+    };
+    match (callout.cluster.as_str(), callout.method.as_str()) {
+        ("rpc-dead", _) => GrpcAnswer::refused(),
+        ("rpc-1", _) => unavailable("protocol error"),
+        ("rpc-up", _) => unavailable("connection termination"),
+        ("side", _) => GrpcAnswer::Failed { status: 5, message: "five{via_upstream}".to_owned() },
+        _ if head.iter().any(is_refused) => unavailable("protocol error"),
+        (_, "Large") => GrpcAnswer::Message(vec![b'x'; 3_000_000]),
+        (_, "Show") => {
+            let shown = head.iter().map(|(name, value)| format!("{}={}", name.escape_ascii(), value.escape_ascii()));
+            let frame = format!("frame={}", callout.frame().escape_ascii());
+            GrpcAnswer::Message(shown.chain([frame]).collect::<Vec<_>>().join(" ").into_bytes())
+        }
+        (_, method) => Outcome::of(method).unwrap().answer(),
     }
 }
 

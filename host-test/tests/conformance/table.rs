@@ -20,6 +20,10 @@ pub struct Case {
     pub answer_trailers: Vec<(String, String)>,
     /// A VM dies in it: nobody tells when it is over.
     pub traps: bool,
+    /// How many answers of gRPC callouts come, some of them when the streams are over.
+    pub answers: usize,
+    /// The client leaves before it is answered.
+    pub leaves: bool,
     /// Our host reports it as misuse and does not do what Envoy does.
     pub refused_here: bool,
     pub expected: Vec<String>,
@@ -91,6 +95,8 @@ fn parse(text: &str) -> Vec<Case> {
             "answer-trailer" => case.answer_trailers.push(pair()),
             "refused-here" => case.refused_here = true,
             "traps" => case.traps = true,
+            "answers" => case.answers = rest.parse().unwrap(),
+            "leaves" => case.leaves = true,
             _ => panic!("table.txt:{}: unknown word {word}", at + 1),
         }
     }

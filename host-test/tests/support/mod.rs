@@ -1,6 +1,8 @@
 //! What the tests of the host share: finding the guests, and streams driven by hand.
 #![allow(dead_code)]
 
+pub mod grpc;
+
 use host_test::{Attributes, Clock, Effect, FailurePolicy, HeaderMap, Host, Module, PluginConfig, StreamId, Worker};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};

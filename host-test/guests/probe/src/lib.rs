@@ -193,7 +193,10 @@ pub extern "C" fn proxy_on_grpc_receive_trailing_metadata(_root: u32, _token: u3
 /// Goes on where a callout was made, also when that context is gone.
 fn answered(token: u32, phase: &str, how: &str) {
     let Some((context, script)) = STATE.with_borrow_mut(|state| state.callouts.remove(&token)) else {
-        raw::log(2, format!("PROBE|answer|{phase} {how} to nobody").as_bytes());
+        let (status, message) = raw::get_status();
+        let message = message.1.unwrap_or_default();
+        let text = format!("{how} to nobody: {status} \"{}\"", message.escape_ascii());
+        raw::log(2, format!("PROBE|answer|{phase}|{text}").as_bytes());
         return;
     };
     let status = raw::set_effective_context(context);
