@@ -5,7 +5,7 @@ use crate::output::{print, written};
 use crate::requests::Lines;
 use clap::Args;
 use filter_kit::env::Store;
-use filter_kit::{Filter, FixedEnv};
+use filter_kit::{Answer, Filter, FixedEnv};
 use rate_limit::{Judgement, RateLimit};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ impl Simulate {
                     };
                     // one clock for both: a process that has run since the beginning
                     env.set_clocks(at + 1, at + 1);
-                    let judgement = filter.judge(&request.head, &env);
+                    let (judgement, _) = filter.judge(&request.head, &env, &mut |_| Answer::UNAVAILABLE);
                     let is_kept = if self.summary {
                         Ok(true)
                     } else {

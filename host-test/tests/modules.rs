@@ -46,7 +46,7 @@ fn shape(module: &str) -> Shape {
 }
 
 /// The largest that a filter may get; raise it knowingly. Error texts and function names are worth their bytes.
-const BUDGET: usize = 1_100_000;
+const BUDGET: usize = 1_300_000;
 
 #[test]
 fn shipped_modules_import_only_what_every_host_has() {
@@ -68,19 +68,19 @@ fn shipped_modules_export_only_the_callbacks_they_use() {
     let head = ["_initialize", "proxy_abi_version_0_2_1", "proxy_on_configure", "proxy_on_context_create"];
     let held = ["proxy_on_delete", "proxy_on_memory_allocate", "proxy_on_request_body", "proxy_on_request_headers"];
     let held = [&held[..], &["proxy_on_request_trailers"]].concat();
-    for (module, response) in [
-        ("header-router.wasm", &["proxy_on_response_headers"][..]),
-        ("prefix-rewrite.wasm", &[]),
-        ("suite.wasm", &["proxy_on_response_headers"]),
+    let calls = ["proxy_on_grpc_close", "proxy_on_grpc_receive"];
+    let (answers, tick) = (["proxy_on_response_headers"], ["proxy_on_tick"]);
+    for (module, others) in [
+        ("header-router.wasm", vec![&answers[..], &tick]),
+        ("prefix-rewrite.wasm", vec![&tick]),
+        ("rate-limit.wasm", vec![&answers, &calls]),
+        ("suite.wasm", vec![&answers, &calls, &tick]),
     ] {
-        let expected = [&head[..], &held, response, &["proxy_on_tick"]].concat();
+        let mut expected = [&head[..], &held, &others.concat()].concat();
+        expected.sort_unstable();
         let exports = shape(module).exports;
         assert_eq!(exports.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{module}");
     }
-    let heads =
-        ["proxy_on_delete", "proxy_on_memory_allocate", "proxy_on_request_headers", "proxy_on_response_headers"];
-    let exports = shape("rate-limit.wasm").exports;
-    assert_eq!(exports.iter().map(String::as_str).collect::<Vec<_>>(), [&head[..], &heads].concat());
 }
 
 #[test]

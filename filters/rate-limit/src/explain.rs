@@ -1,7 +1,8 @@
 //! Which limits a request would take from.
 
+use crate::claim::Claim;
 use crate::filter::RateLimit;
-use crate::policy::{Asked, Claim};
+use crate::policy::Asked;
 use filter_kit::matching::{Request, World};
 use filter_kit::{Env, Head};
 use serde::Serialize;
@@ -31,6 +32,9 @@ pub struct Wanted {
     pub cost: u64,
     /// The limits, in words.
     pub limits: Vec<String>,
+    /// The service that is asked, and how, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
 }
 
 impl RateLimit {
@@ -63,13 +67,14 @@ impl RateLimit {
     }
 }
 
-fn wanted(claim: &Claim<'_>) -> Wanted {
-    let named = claim.policy.limit_names.iter().zip(claim.limits);
+fn wanted(claim: &Claim) -> Wanted {
+    let named = claim.policy.limit_names.iter().zip(claim.limits.iter());
     Wanted {
         policy: claim.policy.name.clone(),
         enforced: claim.policy.enforced,
         key: claim.short_key(),
         cost: claim.cost,
+        service: claim.policy.global.as_ref().map(|global| global.describe()),
         limits: named.map(|(name, limit)| format!("{name}: {limit}")).collect(),
     }
 }

@@ -2,7 +2,6 @@
 //! their letters may change once more.
 
 use crate::config::ResponseHeaders;
-use crate::limit::{Limit, Verdict};
 use filter_kit::Head;
 use std::borrow::Cow;
 
@@ -10,8 +9,15 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) name: String,
-    pub(crate) limit: Limit,
-    pub(crate) verdict: Verdict,
+    /// Units that a period or window brings.
+    pub(crate) units: u64,
+    /// The period, if it is whole seconds.
+    pub(crate) seconds: Option<u64>,
+    /// What is counted, if it is not requests or units of a cost.
+    pub(crate) quota_unit: Option<&'static str>,
+    pub(crate) remaining: u64,
+    /// Nanoseconds until there is more, if that is known.
+    pub(crate) reset: Option<u64>,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -30,18 +36,19 @@ pub(crate) fn headers(told: &[Told], which: ResponseHeaders, wait: Option<u64>) 
     let left: Vec<String> = told
         .iter()
         .map(|told| {
-            let seconds = told.verdict.reset.div_ceil(SECOND);
-            format!("{};r={};t={seconds}", quoted(&told.name), told.verdict.remaining)
+            let reset = told.reset.map(|reset| format!(";t={}", reset.div_ceil(SECOND))).unwrap_or_default();
+            format!("{};r={}{reset}", quoted(&told.name), told.remaining)
         })
         .collect();
     add("ratelimit-policy", policies.join(", "));
     add("ratelimit", left.join(", "));
     // of several limits, the one that will refuse first
-    let tightest = told.iter().min_by_key(|told| (told.verdict.remaining, u64::MAX - told.verdict.reset));
+    let reset = |told: &Told| told.reset.unwrap_or(0);
+    let tightest = told.iter().min_by_key(|told| (told.remaining, u64::MAX - reset(told)));
     if let Some(told) = tightest.filter(|_| which == ResponseHeaders::Both) {
-        add("x-ratelimit-limit", told.limit.units().to_string());
-        add("x-ratelimit-remaining", told.verdict.remaining.to_string());
-        add("x-ratelimit-reset", told.verdict.reset.div_ceil(SECOND).to_string());
+        add("x-ratelimit-limit", told.units.to_string());
+        add("x-ratelimit-remaining", told.remaining.to_string());
+        add("x-ratelimit-reset", reset(told).div_ceil(SECOND).to_string());
     }
     headers
 }
@@ -52,18 +59,26 @@ pub(crate) fn write(headers: &[(Cow<'static, str>, Vec<u8>)], head: &mut Head) {
         let before: Vec<u8> = head.get_all(name).collect::<Vec<_>>().join(&b", "[..]);
         let is_list = name.starts_with("ratelimit");
         let value = if is_list && !before.is_empty() { [&before[..], b", ", value].concat() } else { value.clone() };
-        // made of digits and checked names
+        // made of digits and checked names; a service's own may be anything, and what is no header stays out
         let _ = head.set(name, &value);
     }
 }
 
 fn policy(told: &Told) -> String {
-    let quota = format!("{};q={}", quoted(&told.name), told.limit.units());
-    // `w` is a positive number of whole seconds
-    match told.limit.seconds().filter(|seconds| *seconds > 0) {
-        Some(seconds) => format!("{quota};w={seconds}"),
-        None => quota,
+    let mut policy = format!("{};q={}", quoted(&told.name), told.units);
+    if let Some(unit) = told.quota_unit {
+        policy.push_str(&format!(";qu={}", quoted(unit)));
     }
+    // `w` is a positive number of whole seconds
+    if let Some(seconds) = told.seconds.filter(|seconds| *seconds > 0) {
+        policy.push_str(&format!(";w={seconds}"));
+    }
+    policy
+}
+
+/// Whether a header from elsewhere may be sent.
+pub(crate) fn is_valid(name: &str, value: &[u8]) -> bool {
+    filter_kit::head::is_header_name(name) && filter_kit::head::is_header_value(value)
 }
 
 /// A string of structured fields (RFC 9651).
@@ -74,12 +89,10 @@ fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bucket::Quota;
 
     fn told(name: &str, units: u64, period_ms: u64, remaining: u64, reset: u64) -> Told {
-        let limit = Limit::Bucket(Quota::new(units, period_ms * 1_000_000, units).unwrap());
-        let verdict = Verdict { allowed: true, state: (0, 0), remaining, retry_after: Some(0), reset };
-        Told { name: name.to_owned(), limit, verdict }
+        let seconds = period_ms.is_multiple_of(1000).then_some(period_ms / 1000);
+        Told { name: name.to_owned(), units, seconds, quota_unit: None, remaining, reset: Some(reset) }
     }
 
     fn text(told: &[Told], which: ResponseHeaders, wait: Option<u64>) -> Vec<String> {

@@ -2,8 +2,10 @@
 
 use crate::filter::RateLimit;
 use crate::headers;
+use crate::limiter::{Decision, Step};
+use crate::reservation::Reservation;
 use filter_kit::matching::{Request, World};
-use filter_kit::{Env, Head};
+use filter_kit::{Answer, Callout, Env, Head};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -36,34 +38,53 @@ pub struct Left {
     pub name: String,
     /// Units left.
     pub remaining: u64,
-    /// Milliseconds until there is more, rounded up.
-    pub reset_ms: u64,
+    /// Milliseconds until there is more, rounded up; absent where that cannot be said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_ms: Option<u64>,
 }
 
 const MILLISECOND: u64 = 1_000_000;
 
 impl RateLimit {
-    /// Decides on a request as the running filter does: takes what it takes, counts what it counts.
-    pub fn judge(&self, head: &Head, env: &dyn Env) -> Judgement {
+    /// Decides on a request as the running filter does: takes what it takes, counts what it counts. `ask` answers for the service. The
+    /// reservation is there if something has to be settled, or ended, later.
+    pub fn judge(
+        &self,
+        head: &Head,
+        env: &dyn Env,
+        ask: &mut dyn FnMut(&Callout) -> Answer,
+    ) -> (Judgement, Option<Reservation>) {
         let limiter = self.limiter();
         let world = World::new(env, None);
         let target = limiter.matching.path_form().apply(head.path());
         let request = Request::new(head, &target, &limiter.matching, &world);
-        let decision = limiter.decide(&request, env);
+        let mut step = limiter.begin(&request, None, env);
+        let decision = loop {
+            match step {
+                Step::Done(decision) => break decision,
+                Step::Ask(callout, asking) => step = limiter.go_on(*asking, &ask(&callout), &request, env),
+            }
+        };
+        let told = self.told(&decision);
+        (told, decision.reservation)
+    }
+
+    fn told(&self, decision: &Decision) -> Judgement {
+        let limiter = self.limiter();
         let left = decision.told.iter().map(|told| Left {
             name: told.name.clone(),
-            remaining: told.verdict.remaining,
-            reset_ms: told.verdict.reset.div_ceil(MILLISECOND),
+            remaining: told.remaining,
+            reset_ms: told.reset.map(|reset| reset.div_ceil(MILLISECOND)),
         });
         let headers = match &decision.reply {
             Some(reply) => reply.headers.clone(),
-            None => headers::headers(&decision.told, limiter.response_headers, None),
+            None => headers::headers(&decision.told, limiter.answer.told, None),
         };
         let shown = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         Judgement {
             allowed: decision.reply.is_none(),
             status: decision.reply.as_ref().map(|reply| reply.status),
-            violated: decision.violated,
+            violated: decision.violated.clone(),
             retry_after_ms: decision.reply.as_ref().and(decision.wait).map(|wait| wait.div_ceil(MILLISECOND)),
             limits: left.collect(),
             headers: headers.iter().map(|(name, value)| (name.to_string(), shown(value))).collect(),

@@ -1,12 +1,14 @@
 //! Whose limits a request counts against.
 
-use crate::config::{KeyPartConfig, SourceAddressConfig};
+use crate::config::{ConsumersConfig, KeyPartConfig, SourceAddressConfig};
 use filter_kit::matching::Request;
 use filter_kit::{ConfigError, Env, address, head};
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::hash::Hasher;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// A key's place: what says which row, and what says which entry of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +22,55 @@ pub struct Place {
 /// The secret that keys are hashed with: nobody can aim at a row or at another's entry.
 pub type Secret = [u8; 16];
 
+/// Who requests come from.
+#[derive(Clone)]
+pub struct Consumers {
+    credential: KeyPartConfig,
+    names: BTreeMap<Vec<u8>, String>,
+}
+
+/// Credentials stand in no log.
+impl std::fmt::Debug for Consumers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Consumers({} credentials)", self.names.len())
+    }
+}
+
+const MAX_CREDENTIALS: usize = 10_000;
+
+impl Consumers {
+    /// Checks and compiles.
+    ///
+    /// # Errors
+    /// With a path from `consumers` on.
+    pub fn new(config: ConsumersConfig) -> Result<Self, ConfigError> {
+        if config.credential == KeyPartConfig::Consumer {
+            return Err(ConfigError::new("credential", "expected a part that is not \"consumer\" itself"));
+        }
+        check(&config.credential, true).map_err(|error| error.within("credential"))?;
+        if !(1..=MAX_CREDENTIALS).contains(&config.names.len()) {
+            let why = format!("expected 1 to {MAX_CREDENTIALS} credentials, found {}", config.names.len());
+            return Err(ConfigError::new("names", why));
+        }
+        if config.names.values().any(String::is_empty) {
+            return Err(ConfigError::new("names", "expected consumers with names, found an empty one"));
+        }
+        let names = config.names.into_iter().map(|(credential, name)| (credential.into_bytes(), name)).collect();
+        Ok(Self { credential: config.credential, names })
+    }
+
+    /// The consumer that a request comes from.
+    pub fn of(&self, request: &Request<'_>, env: &dyn Env) -> Option<&str> {
+        let credential = value(&self.credential, request, env)?;
+        self.names.get(credential.as_ref()).map(String::as_str)
+    }
+}
+
 /// Compiled parts of a key.
 #[derive(Debug, Clone)]
 pub struct Key {
     parts: Vec<KeyPartConfig>,
+    consumers: Option<Rc<Consumers>>,
 }
 
 const MAX_PARTS: usize = 8;
@@ -33,14 +80,34 @@ impl Key {
     ///
     /// # Errors
     /// With a path from `key` on.
-    pub fn new(parts: Vec<KeyPartConfig>) -> Result<Self, ConfigError> {
+    pub fn new(parts: Vec<KeyPartConfig>, consumers: Option<Rc<Consumers>>) -> Result<Self, ConfigError> {
         if parts.len() > MAX_PARTS {
             return Err(ConfigError::new("", format!("expected at most {MAX_PARTS} parts, found {}", parts.len())));
         }
         for (index, part) in parts.iter().enumerate() {
-            check(part).map_err(|error| error.within(&format!("[{index}]")))?;
+            check(part, consumers.is_some()).map_err(|error| error.within(&format!("[{index}]")))?;
         }
-        Ok(Self { parts })
+        Ok(Self { parts, consumers })
+    }
+
+    /// How many parts it has.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Whether it has none: all requests share it.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// A part's value as text, if it is text; an address is written as one.
+    pub fn text<'a>(&self, index: usize, value: &'a [u8]) -> Option<Cow<'a, str>> {
+        let address = match (self.parts.get(index), value.len()) {
+            (Some(KeyPartConfig::SourceAddress(_)), 4) => <[u8; 4]>::try_from(value).map(IpAddr::from).ok(),
+            (Some(KeyPartConfig::SourceAddress(_)), 16) => <[u8; 16]>::try_from(value).map(IpAddr::from).ok(),
+            _ => return std::str::from_utf8(value).ok().map(Cow::Borrowed),
+        };
+        address.map(|address| Cow::Owned(address.to_string()))
     }
 
     /// Whether all requests have the same key.
@@ -50,8 +117,22 @@ impl Key {
 
     /// The parts of a request's key; `None` if it lacks one.
     pub fn values<'a>(&'a self, request: &Request<'a>, env: &dyn Env) -> Option<Vec<Cow<'a, [u8]>>> {
-        self.parts.iter().map(|part| value(part, request, env)).collect()
+        let part = |part: &'a KeyPartConfig| match (part, &self.consumers) {
+            (KeyPartConfig::Consumer, Some(consumers)) => {
+                consumers.of(request, env).map(|name| Cow::Borrowed(name.as_bytes()))
+            }
+            _ => value(part, request, env),
+        };
+        self.parts.iter().map(part).collect()
     }
+}
+
+/// A value that stands for another, the same everywhere: what is too long for a service, no text, or a secret.
+pub fn digest(value: &[u8]) -> String {
+    let mut hasher = SipHasher24::new();
+    hasher.write(value);
+    let hash = hasher.finish128();
+    format!("{:016x}{:016x}", hash.h1, hash.h2)
 }
 
 /// The place of a key. Parts are hashed with their lengths: `a`, `bc` is not `ab`, `c`.
@@ -65,8 +146,12 @@ pub fn place(parts: &[Cow<'_, [u8]>], secret: &Secret) -> Place {
     Place { row: hash.h1, fingerprint: hash.h2.max(1) }
 }
 
-fn check(part: &KeyPartConfig) -> Result<(), ConfigError> {
+fn check(part: &KeyPartConfig, has_consumers: bool) -> Result<(), ConfigError> {
     match part {
+        KeyPartConfig::Consumer if !has_consumers => Err(ConfigError::new(
+            "",
+            "expected \"consumers\" beside the policies, which say whose credentials are whose",
+        )),
         KeyPartConfig::Header(name) if !head::is_header_name(name) => {
             Err(ConfigError::new("header", format!("expected a header name, found {name:?}")))
         }
@@ -120,6 +205,8 @@ fn value<'a>(part: &'a KeyPartConfig, request: &Request<'a>, env: &dyn Env) -> O
             env.property(&path).map(Cow::Owned)
         }
         KeyPartConfig::Constant(text) => Some(Cow::Borrowed(text.as_bytes())),
+        // found by the key, which knows the consumers
+        KeyPartConfig::Consumer => None,
     }
 }
 
@@ -151,7 +238,7 @@ mod tests {
     use filter_kit::{FixedEnv, Head};
 
     fn values(json: &str, headers: &[(&str, &str)], path: &str) -> Option<Vec<String>> {
-        let key = Key::new(filter_kit::config::parse(json.as_bytes()).unwrap()).unwrap();
+        let key = Key::new(filter_kit::config::parse(json.as_bytes()).unwrap(), None).unwrap();
         let head = Head::from_fields(headers.iter().copied());
         let env = FixedEnv::default().with_source_address("10.1.2.3".parse().unwrap());
         let (world, options) = (World::new(&env, None), MatchingConfig::default());

@@ -1,6 +1,7 @@
-//! One limit: a bucket or a window, as two numbers in a row of the table.
+//! One limit: a bucket, a window or a number of requests in flight, as two numbers in a row of the table.
 
 use crate::bucket::{FullAt, MAX_PERIOD, MAX_UNITS, Quota};
+use crate::concurrency::{Concurrency, LEASES_MS, MAX_CONCURRENT};
 use crate::config::{LimitConfig, WindowConfig};
 use crate::set::State;
 use crate::window::{Division, Used, Window};
@@ -14,6 +15,8 @@ pub enum Limit {
     Bucket(Quota),
     /// All at once.
     Window(Window),
+    /// Requests in flight. One counts for one, whatever it costs.
+    Concurrency(Concurrency),
 }
 
 /// The two clocks, in nanoseconds.
@@ -36,10 +39,12 @@ pub struct Verdict {
     pub remaining: u64,
     /// Nanoseconds until this cost would be allowed; `None` if it never will be.
     pub retry_after: Option<u64>,
-    /// Nanoseconds until there is more.
+    /// Nanoseconds until there is more; 0 for a concurrency limit, which cannot know.
     pub reset: u64,
 }
 
+/// Milliseconds that a request in flight counts at most, unless said otherwise.
+const LEASE_MS: u64 = 300_000;
 const MILLISECOND: u64 = 1_000_000;
 
 impl Limit {
@@ -48,10 +53,13 @@ impl Limit {
     /// # Errors
     /// With a path from the limit on.
     pub fn new(config: &LimitConfig) -> Result<Self, ConfigError> {
+        if config.concurrent > 0 || config.lease_ms > 0 {
+            return concurrency(config);
+        }
         units(config.units, "units")?;
         match (&config.window, config.per_ms) {
             (None, 0) | (Some(_), 1..) => {
-                let why = "expected either \"per_ms\" or \"window\"";
+                let why = "expected one of \"per_ms\", \"window\" and \"concurrent\"";
                 Err(ConfigError::new("", why))
             }
             (None, per_ms) => {
@@ -77,6 +85,13 @@ impl Limit {
     pub fn with(&self, new_units: u64, new_burst: u64) -> Result<Self, ConfigError> {
         units(new_units, "units")?;
         match self {
+            Self::Concurrency(_) if new_burst > 0 => {
+                Err(ConfigError::new("burst", "expected none: what is in flight has no burst"))
+            }
+            Self::Concurrency(limit) => {
+                let why = || format!("expected 1 to {MAX_CONCURRENT}, found {new_units}");
+                limit.with(new_units).map(Self::Concurrency).ok_or_else(|| ConfigError::new("units", why()))
+            }
             Self::Bucket(quota) => {
                 let burst = if new_burst == 0 { new_units } else { units(new_burst, "burst")? };
                 let quota = Quota::new(new_units, quota.period(), burst);
@@ -92,7 +107,22 @@ impl Limit {
         match self {
             Self::Bucket(quota) => quota.units(),
             Self::Window(window) => window.units,
+            Self::Concurrency(limit) => limit.max(),
         }
+    }
+
+    /// The most that one request can take; `None` where it takes one place, whatever it costs.
+    pub fn capacity(&self) -> Option<u64> {
+        match self {
+            Self::Bucket(quota) => Some(quota.burst()),
+            Self::Window(window) => Some(window.units),
+            Self::Concurrency(_) => None,
+        }
+    }
+
+    /// What is counted, if it is not requests or units of a cost: a quota unit of the `RateLimit` fields.
+    pub fn quota_unit(&self) -> Option<&'static str> {
+        matches!(self, Self::Concurrency(_)).then_some("concurrent-requests")
     }
 
     /// The period in whole seconds, if it is one.
@@ -104,6 +134,7 @@ impl Limit {
                 Division::Day(_) => 86_400_000_000_000,
                 Division::Month(_) => return None,
             },
+            Self::Concurrency(_) => return None,
         };
         (nanos % 1_000_000_000 == 0).then_some(nanos / 1_000_000_000)
     }
@@ -134,21 +165,58 @@ impl Limit {
                     reset: verdict.reset,
                 }
             }
+            Self::Concurrency(limit) => {
+                let verdict = limit.take(state, now.monotonic);
+                Verdict {
+                    allowed: verdict.allowed,
+                    state: verdict.leases,
+                    remaining: verdict.remaining,
+                    retry_after: verdict.allowed.then_some(0),
+                    reset: 0,
+                }
+            }
         }
     }
 
-    /// Gives back what a request has taken that then did not pass.
-    pub fn give_back(&self, state: State, now: Now, cost: u64) -> State {
-        let cost = -i64::try_from(cost).unwrap_or(i64::MAX);
+    /// What [`Limit::take`] would say of a request that takes nothing.
+    pub fn look(&self, state: State, now: Now) -> Verdict {
+        match self {
+            Self::Concurrency(limit) => Verdict {
+                allowed: true,
+                state,
+                remaining: limit.remaining(state, now.monotonic),
+                retry_after: Some(0),
+                reset: 0,
+            },
+            _ => Verdict { state, ..self.take(state, now, 0) },
+        }
+    }
+
+    /// Corrects what a request has taken by the units that it has cost more, or less. `admitted` is the state right after it took
+    /// them. A window that is over stays as it was; one whose state has been lost since is kept anew.
+    pub fn settle(&self, state: State, now: Now, admitted: State, more: i64) -> State {
         match self {
             Self::Bucket(quota) => {
-                let full_at = quota.settle(full_at(state), now.monotonic, cost);
+                let full_at = quota.settle(full_at(state), now.monotonic, more);
                 (full_at.nanos, full_at.fraction)
             }
             Self::Window(window) => {
-                let used = used(state).and_then(|used| window.settle(Some(used), used.start, cost));
-                used.map_or(state, |used| (used.start, used.units))
+                let (start, _) = admitted;
+                let lost = state.0 < start;
+                let before = if lost { Some(Used { start, units: 0 }) } else { used(state) };
+                let settled =
+                    window.settle(before, start, more).filter(|used| !lost || !window.is_over(*used, now.wall));
+                settled.map_or(state, |used| (used.start, used.units))
             }
+            Self::Concurrency(_) => state,
+        }
+    }
+
+    /// The request is not in flight any more. `taken` is when it was admitted.
+    pub fn release(&self, state: State, taken: Now, now: Now) -> State {
+        match self {
+            Self::Concurrency(limit) => limit.release(state, taken.monotonic, now.monotonic),
+            Self::Bucket(_) | Self::Window(_) => state,
         }
     }
 
@@ -157,6 +225,7 @@ impl Limit {
         match self {
             Self::Bucket(_) => full_at(state).is_none_or(|full_at| Quota::is_full(full_at, now.monotonic)),
             Self::Window(window) => used(state).is_none_or(|used| window.is_over(used, now.wall)),
+            Self::Concurrency(limit) => limit.is_idle(state, now.monotonic),
         }
     }
 
@@ -166,6 +235,7 @@ impl Limit {
             Self::Bucket(_) => state.0.saturating_sub(now.monotonic),
             Self::Window(_) if self.is_idle(state, now) => 0,
             Self::Window(window) => window.take(used(state), now.wall, 0).reset,
+            Self::Concurrency(limit) => limit.idle_after(state, now.monotonic),
         }
     }
 }
@@ -186,6 +256,7 @@ impl fmt::Display for Limit {
                 Division::Day(east) => write!(f, "{} a day, UTC{:+} min", window.units, east / 60),
                 Division::Month(east) => write!(f, "{} a month, UTC{:+} min", window.units, east / 60),
             },
+            Self::Concurrency(limit) => write!(f, "{} in flight", limit.max()),
         }
     }
 }
@@ -203,6 +274,23 @@ fn units(units: u64, at: &str) -> Result<u64, ConfigError> {
         return Ok(units);
     }
     Err(ConfigError::new(at, format!("expected 1 to {MAX_UNITS}, found {units}")))
+}
+
+fn concurrency(config: &LimitConfig) -> Result<Limit, ConfigError> {
+    if config.units > 0 || config.per_ms > 0 || config.burst > 0 || config.window.is_some() {
+        let why = "expected \"concurrent\" without \"units\", \"per_ms\", \"burst\" and \"window\"";
+        return Err(ConfigError::new("", why));
+    }
+    if !(1..=MAX_CONCURRENT).contains(&config.concurrent) {
+        let why = format!("expected 1 to {MAX_CONCURRENT}, found {}", config.concurrent);
+        return Err(ConfigError::new("concurrent", why));
+    }
+    let lease_ms = if config.lease_ms == 0 { LEASE_MS } else { config.lease_ms };
+    let limit = Concurrency::new(config.concurrent, lease_ms).ok_or_else(|| {
+        let why = format!("expected {} to {}, found {lease_ms}", LEASES_MS.start(), LEASES_MS.end());
+        ConfigError::new("lease_ms", why)
+    })?;
+    Ok(Limit::Concurrency(limit))
 }
 
 fn period(ms: u64, at: &str) -> Result<u64, ConfigError> {

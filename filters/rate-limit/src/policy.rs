@@ -1,13 +1,16 @@
 //! One policy: whose limits, which limits, and what a request takes of them.
 
-use crate::config::{CostConfig, MissingKey, OnFull, PolicyConfig, TableConfig};
-use crate::key::{Key, Place, Secret, place};
-use crate::limit::{Limit, Now, Verdict};
-use crate::set::{self, Row, State};
+use crate::claim::Claim;
+use crate::config::{CostConfig, MissingKey, Mode, OnFull, PolicyConfig, ServiceConfig, SettleConfig, TableConfig};
+use crate::global::Global;
+use crate::key::{Consumers, Key, Place, Secret, place};
+use crate::limit::Limit;
+use crate::{remote, set};
 use filter_kit::matching::{MatchingConfig, Request, RequestMatch};
 use filter_kit::{ConfigError, CounterId, Env, MetricTable, head, rule};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// A compiled policy.
 #[derive(Debug)]
@@ -18,14 +21,16 @@ pub(crate) struct Policy {
     missing_key: MissingKey,
     /// Names in headers.
     pub(crate) limit_names: Vec<String>,
-    limits: Vec<Limit>,
-    tiers: BTreeMap<String, Vec<Limit>>,
+    pub(crate) limits: Rc<[Limit]>,
+    tiers: BTreeMap<String, Rc<[Limit]>>,
+    pub(crate) global: Option<Global>,
     tier_header: Option<String>,
     tier_keys: BTreeMap<String, String>,
     cost: CostConfig,
+    pub(crate) settle: Option<SettleConfig>,
     pub(crate) enforced: u32,
     rows: u64,
-    on_full: OnFull,
+    pub(crate) on_full: OnFull,
     /// What rows are called in the store, but for their number.
     prefix: String,
     pub(crate) counts: Counts,
@@ -43,43 +48,15 @@ pub(crate) struct Counts {
     pub(crate) table_full: CounterId,
 }
 
-/// What a policy wants of a request: all that is needed to ask its limits.
-#[derive(Debug)]
-pub(crate) struct Claim<'t> {
-    pub(crate) policy: &'t Policy,
-    pub(crate) limits: &'t [Limit],
-    row: String,
-    fingerprint: u64,
-    pub(crate) cost: u64,
-    /// A refusal is carried out, and not only counted.
-    pub(crate) is_enforced: bool,
-}
-
 /// What a policy says of a request before its limits are asked.
 #[derive(Debug)]
-pub(crate) enum Asked<'t> {
+pub(crate) enum Asked {
     /// It has no say.
     NoSay,
     /// The request lacks a part of the key and is refused for it.
     KeyMissing,
     /// Its limits have to be asked.
-    Claim(Claim<'t>),
-}
-
-/// What the limits of a claim say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    pub(crate) verdicts: Vec<Verdict>,
-    /// There was no place for the key.
-    pub(crate) is_full: bool,
-    /// Another key had to make room.
-    pub(crate) evicted: bool,
-}
-
-impl Outcome {
-    pub(crate) fn allowed(&self) -> bool {
-        !self.is_full && self.verdicts.iter().all(|verdict| verdict.allowed)
-    }
+    Claim(Claim),
 }
 
 const MAX_LIMITS: usize = 8;
@@ -88,11 +65,19 @@ const MAX_TIER_KEYS: usize = 10_000;
 const MAX_ROWS: u32 = 65_536;
 const METRIC_PREFIX: &str = "sluice_ratelimit";
 
+/// What policies share.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    pub(crate) service: Option<ServiceConfig>,
+    pub(crate) consumers: Option<Rc<Consumers>>,
+}
+
 impl Policy {
     pub(crate) fn new(
         config: PolicyConfig,
         table: &TableConfig,
         matching: &MatchingConfig,
+        world: &World,
         metrics: &mut MetricTable,
     ) -> Result<Self, ConfigError> {
         rule::check_name(&config.name)?;
@@ -100,8 +85,9 @@ impl Policy {
         if matched.iter().any(RequestMatch::wants_body) {
             return Err(ConfigError::new("match.json_body", "expected conditions that the head can meet"));
         }
-        let key = Key::new(config.key).map_err(|error| error.within("key"))?;
-        if !(1..=MAX_LIMITS).contains(&config.limits.len()) {
+        let key = Key::new(config.key, world.consumers.clone()).map_err(|error| error.within("key"))?;
+        let least = usize::from(config.global.is_none());
+        if !(least..=MAX_LIMITS).contains(&config.limits.len()) {
             let why = format!("expected 1 to {MAX_LIMITS} limits, found {}", config.limits.len());
             return Err(ConfigError::new("limits", why));
         }
@@ -109,6 +95,13 @@ impl Policy {
         let limits: Vec<Limit> = limits
             .map(|(index, limit)| Limit::new(limit).map_err(|error| error.within(&format!("limits[{index}]"))))
             .collect::<Result<_, _>>()?;
+        let global = config.global.map(|global| {
+            let service = world.service.as_ref().ok_or_else(|| {
+                ConfigError::new("", "expected \"service\" beside the policies, which says whom to ask")
+            })?;
+            Global::new(global, service, key.len(), &limits)
+        });
+        let global = global.transpose().map_err(|error| error.within("global"))?;
         let several = config.limits.len() > 1;
         let named = config.limits.iter().enumerate().map(|(index, limit)| match &limit.name {
             Some(name) if !(1..=128).contains(&name.len()) || !name.bytes().all(|b| matches!(b, b' '..=b'~')) => {
@@ -144,7 +137,24 @@ impl Policy {
                 let why = format!("expected a header name, found {:?}", header.name);
                 return Err(ConfigError::new("cost.header.name", why));
             }
+            CostConfig::BodyBytes(bytes) if !(1..=crate::bucket::MAX_UNITS).contains(&bytes.per) => {
+                let why = format!("expected 1 to {}, found {}", crate::bucket::MAX_UNITS, bytes.per);
+                return Err(ConfigError::new("cost.body_bytes.per", why));
+            }
+            CostConfig::BodyBytes(bytes) if bytes.otherwise > crate::bucket::MAX_UNITS => {
+                let why = format!("expected at most {}, found {}", crate::bucket::MAX_UNITS, bytes.otherwise);
+                return Err(ConfigError::new("cost.body_bytes.otherwise", why));
+            }
             _ => {}
+        }
+        if let Some(settle) = &config.settle {
+            if !head::is_header_name(&settle.header) {
+                let why = format!("expected a header name, found {:?}", settle.header);
+                return Err(ConfigError::new("settle.header", why));
+            }
+            if matches!(config.cost, CostConfig::BodyBytes(_)) {
+                return Err(ConfigError::new("settle", "expected none: a cost by the size of the body settles itself"));
+            }
         }
         if config.enforced > 10_000 {
             return Err(ConfigError::new("enforced", format!("expected 0 to 10000, found {}", config.enforced)));
@@ -161,20 +171,27 @@ impl Policy {
         let (evictions, table_full) = (count("evictions_total"), count("table_full_total"));
         let counts = Counts { allowed, limited, shadow_limited, error, missing_key, evictions, table_full };
         Ok(Self {
-            // the version of the layout, number and kinds of the limits: what would not be understood is not found
-            prefix: format!("l1{}{:02x}{:08x}", limits.len(), kinds(&limits), fold(&config.name)),
-            rows: if key.is_constant() { 1 } else { table.rows.into() },
+            // the version of the layout, kinds of the limits: what would not be understood is not found
+            prefix: format!("l2{}{:08x}", kinds(&limits, global.as_ref()), fold(&config.name)),
+            rows: match &global {
+                // the service has it all
+                Some(global) if global.mode == Mode::Strict && limits.is_empty() => 0,
+                _ if key.is_constant() => 1,
+                _ => table.rows.into(),
+            },
             on_full: table.on_full,
             name: config.name,
             matched,
             key,
             missing_key: config.missing_key,
             limit_names,
-            limits,
+            limits: limits.into(),
             tiers,
+            global,
             tier_header: config.tier_header.map(|name| name.to_ascii_lowercase()),
             tier_keys: config.tier_keys,
             cost: config.cost,
+            settle: config.settle,
             enforced: config.enforced,
             counts,
         })
@@ -187,11 +204,25 @@ impl Policy {
 
     /// Bytes of state, when all rows are in use.
     pub(crate) fn bytes(&self) -> u64 {
-        self.rows * u64::try_from(set::row_size(self.limits.len())).unwrap_or(u64::MAX)
+        self.rows * u64::try_from(set::row_size(self.states())).unwrap_or(u64::MAX)
+    }
+
+    /// States of an entry: one for each limit, and what is known of the service's limit.
+    pub(crate) fn states(&self) -> usize {
+        let keeps = self.global.as_ref().is_some_and(|global| global.mode != Mode::Strict);
+        self.limits.len() + if keeps { remote::STATES } else { 0 }
+    }
+
+    /// Whether the cost is known only when the exchange is over.
+    pub(crate) fn counts_bytes(&self) -> Option<u64> {
+        match &self.cost {
+            CostConfig::BodyBytes(bytes) => Some(bytes.per),
+            CostConfig::Constant(_) | CostConfig::Header(_) => None,
+        }
     }
 
     /// What it wants of a request.
-    pub(crate) fn ask(&self, request: &Request<'_>, env: &dyn Env, secret: &Secret) -> Asked<'_> {
+    pub(crate) fn ask(self: &Rc<Self>, request: &Request<'_>, env: &dyn Env, secret: &Secret) -> Asked {
         if !self.matched.iter().any(|matched| matched.matches(request)) {
             return Asked::NoSay;
         }
@@ -204,11 +235,21 @@ impl Policy {
         };
         let Place { row, fingerprint } = place(&parts, secret);
         let limits = self.tier(request, &parts).unwrap_or(&self.limits);
-        let row = format!("{}{:04x}", self.prefix, row % self.rows);
-        Asked::Claim(Claim { policy: self, limits, row, fingerprint, cost: self.cost(request), is_enforced: true })
+        let row = format!("{}{:04x}", self.prefix, row % self.rows.max(1));
+        let (cost, is_exact) = self.cost(request);
+        Asked::Claim(Claim {
+            limits: Rc::clone(limits),
+            row,
+            fingerprint,
+            cost,
+            is_exact,
+            is_enforced: true,
+            entries: self.global.as_ref().map(|global| global.entries(&self.key, &parts)).unwrap_or_default(),
+            policy: Rc::clone(self),
+        })
     }
 
-    fn tier(&self, request: &Request<'_>, parts: &[Cow<'_, [u8]>]) -> Option<&Vec<Limit>> {
+    fn tier(&self, request: &Request<'_>, parts: &[Cow<'_, [u8]>]) -> Option<&Rc<[Limit]>> {
         if self.tiers.is_empty() {
             return None;
         }
@@ -223,90 +264,28 @@ impl Policy {
         self.tiers.get(std::str::from_utf8(&value).ok()?)
     }
 
-    fn cost(&self, request: &Request<'_>) -> u64 {
-        match &self.cost {
-            CostConfig::Constant(units) => *units,
-            CostConfig::Header(header) => {
-                let value = request.header(&header.name);
-                let stated = value.and_then(|value| std::str::from_utf8(&value).ok()?.trim().parse().ok());
-                stated.unwrap_or(header.otherwise).min(crate::bucket::MAX_UNITS)
-            }
-        }
-    }
-}
-
-impl Claim<'_> {
-    /// Name of the row in the store.
-    pub(crate) fn row(&self) -> &str {
-        &self.row
-    }
-
-    /// The key's hash, cut short.
-    pub(crate) fn short_key(&self) -> String {
-        format!("{:08x}", self.fingerprint >> 32)
-    }
-
-    /// Asks the limits, given the row, and takes of all of them or of none. The second value is the row afterwards, if it
-    /// changes.
-    pub(crate) fn take(&self, bytes: Option<&[u8]>, now: Now) -> (Outcome, Option<Vec<u8>>) {
-        let mut row = Row::new(bytes, self.limits.len());
-        let (way, states, evicted) = match self.entry(&row, now) {
-            Some(found) => found,
-            None => return (Outcome { verdicts: Vec::new(), is_full: true, evicted: false }, None),
+    /// What a request takes at first, and whether that is what it costs.
+    fn cost(&self, request: &Request<'_>) -> (u64, bool) {
+        let number = |name: &str| {
+            let value = request.header(name)?;
+            std::str::from_utf8(&value).ok()?.trim().parse::<u64>().ok()
         };
-        let verdicts: Vec<Verdict> =
-            self.limits.iter().zip(&states).map(|(limit, state)| limit.take(*state, now, self.cost)).collect();
-        let outcome = Outcome { verdicts, is_full: false, evicted: false };
-        if !outcome.allowed() {
-            // what would have been left, had nothing been taken
-            let looked = self.limits.iter().zip(&states).zip(&outcome.verdicts);
-            let verdicts = looked.map(|((limit, state), verdict)| match verdict.allowed {
-                true => Verdict { state: *state, ..limit.take(*state, now, 0) },
-                false => *verdict,
-            });
-            return (Outcome { verdicts: verdicts.collect(), ..outcome }, None);
-        }
-        let states: Vec<State> = outcome.verdicts.iter().map(|verdict| verdict.state).collect();
-        row.write(way, self.fingerprint, &states);
-        (Outcome { evicted, ..outcome }, Some(row.into_bytes()))
-    }
-
-    /// Gives back what has been taken. The row afterwards, if the entry is still there.
-    pub(crate) fn give_back(&self, bytes: Option<&[u8]>, now: Now) -> Option<Vec<u8>> {
-        let mut row = Row::new(bytes, self.limits.len());
-        let set::Place::Found(way) = row.find(self.fingerprint, |_| false) else { return None };
-        let states = row.states(way);
-        let states: Vec<State> =
-            self.limits.iter().zip(states).map(|(limit, state)| limit.give_back(state, now, self.cost)).collect();
-        row.write(way, self.fingerprint, &states);
-        Some(row.into_bytes())
-    }
-
-    /// The way, its states, and whether another entry has to make room.
-    fn entry(&self, row: &Row, now: Now) -> Option<(usize, Vec<State>, bool)> {
-        let unused = || vec![(0, 0); self.limits.len()];
-        let is_idle =
-            |states: &[State]| self.policy.limits.iter().zip(states).all(|(limit, state)| limit.is_idle(*state, now));
-        match row.find(self.fingerprint, is_idle) {
-            set::Place::Found(way) => Some((way, row.states(way), false)),
-            set::Place::Free(way) => Some((way, unused(), false)),
-            set::Place::Full if self.policy.on_full == OnFull::Deny => None,
-            set::Place::Full => {
-                // whoever is soonest as good as new loses least
-                let idle_after = |way: &usize| {
-                    let states = row.states(*way);
-                    self.policy.limits.iter().zip(states).map(|(limit, state)| limit.idle_after(state, now)).max()
-                };
-                (0..set::WAYS).min_by_key(idle_after).map(|way| (way, unused(), true))
-            }
-        }
+        let (cost, is_exact) = match &self.cost {
+            CostConfig::Constant(units) => (*units, true),
+            CostConfig::Header(header) => (number(&header.name).unwrap_or(header.otherwise), true),
+            CostConfig::BodyBytes(bytes) => match number("content-length") {
+                Some(length) => (length.div_ceil(bytes.per.max(1)), true),
+                None => (bytes.otherwise, false),
+            },
+        };
+        (cost.min(crate::bucket::MAX_UNITS), is_exact && self.settle.is_none())
     }
 }
 
 fn tiers(
     configs: &BTreeMap<String, Vec<crate::config::TierLimitConfig>>,
     limits: &[Limit],
-) -> Result<BTreeMap<String, Vec<Limit>>, ConfigError> {
+) -> Result<BTreeMap<String, Rc<[Limit]>>, ConfigError> {
     if configs.len() > MAX_TIERS {
         return Err(ConfigError::new("", format!("expected at most {MAX_TIERS} tiers, found {}", configs.len())));
     }
@@ -319,15 +298,25 @@ fn tiers(
             let new = limit.with(numbers.units, numbers.burst);
             new.map_err(|error| error.within(&format!("{name}[{index}]")))
         });
-        Ok((name.clone(), each.collect::<Result<Vec<_>, _>>()?))
+        Ok((name.clone(), each.collect::<Result<Rc<[Limit]>, _>>()?))
     };
     configs.iter().map(tier).collect()
 }
 
-/// A bit for each limit: a bucket's state is a time on another clock than a window's.
-fn kinds(limits: &[Limit]) -> u8 {
-    let bit = |(index, limit): (usize, &Limit)| u8::from(matches!(limit, Limit::Window(_))) << index;
-    limits.iter().take(MAX_LIMITS).enumerate().map(bit).sum()
+/// Number and kinds of limits, in five characters: a bucket's state is a time on another clock than a window's.
+fn kinds(limits: &[Limit], global: Option<&Global>) -> String {
+    let kind = |limit: &Limit| match limit {
+        Limit::Bucket(_) => 1u16,
+        Limit::Window(_) => 2,
+        Limit::Concurrency(_) => 3,
+    };
+    let kinds = limits.iter().take(MAX_LIMITS).fold(0u16, |kinds, limit| kinds << 2 | kind(limit));
+    let mode = global.map_or('n', |global| match global.mode {
+        Mode::Strict => 's',
+        Mode::Lease => 'l',
+        Mode::Report => 'r',
+    });
+    format!("{kinds:04x}{mode}")
 }
 
 /// A short form of a name for the keys of a store; policies whose names share one are refused together.

@@ -17,7 +17,7 @@ pub type State = (u64, u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     bytes: Vec<u8>,
-    /// Limits of an entry.
+    /// States of an entry.
     limits: usize,
 }
 

@@ -214,7 +214,7 @@ fn a_million_keys_need_no_more_memory_than_ten_thousand() {
             sizes.push(size());
         }
         assert_eq!(sizes[0], sizes[1]);
-        assert_eq!(u64::try_from(sizes[0]).unwrap(), filter.state_bytes() + 16 + 8 + 16 * 17);
+        assert_eq!(u64::try_from(sizes[0]).unwrap(), filter.state_bytes() + 16 + 8 + 16 * 19);
         // 128 keys fit; the others make room or are refused
         let places: u64 = counted(&filter, &env)
             .iter()
@@ -265,7 +265,7 @@ fn mistakes_are_refused_with_their_place() {
         ),
         (
             r#"{"policies": [{"name": "a", "limits": [{"units": 1}]}]}"#,
-            r#"policies[0].limits[0]: expected either "per_ms" or "window""#,
+            r#"policies[0].limits[0]: expected one of "per_ms", "window" and "concurrent""#,
         ),
         (
             r#"{"policies": [{"name": "a", "limits": [{"units": 1, "window": {"day": {"utc_offset_minutes": 2000}}}]}]}"#,

@@ -33,7 +33,24 @@ const MAX_ANSWER: usize = 1 << 20;
 /// Asks a service; the number is how its answer will be known.
 pub(crate) fn ask(callout: &Callout) -> Result<u32, Status> {
     let Callout { cluster, service, method, message, timeout_ms } = callout;
-    raw::grpc_call(cluster, service, method, message, (*timeout_ms).max(1))
+    raw::grpc_call(&grpc_service(cluster), service, method, message, (*timeout_ms).max(1))
+}
+
+/// Envoy's `GrpcService` message with nothing but the name of a cluster. A bare name would do, were it not that Envoy first tries to read it
+/// as such a message, and that a name which happens to be one without a target ends the whole process: `users` is one.
+fn grpc_service(cluster: &str) -> Vec<u8> {
+    let field = |bytes: &[u8]| {
+        let mut field = vec![0x0a];
+        let mut len = bytes.len();
+        while len >= 0x80 {
+            field.push(u8::try_from(len & 0x7f).unwrap_or(0) | 0x80);
+            len >>= 7;
+        }
+        field.push(u8::try_from(len).unwrap_or(0));
+        field.extend_from_slice(bytes);
+        field
+    };
+    field(&field(cluster.as_bytes()))
 }
 
 /// The message that a service has sent.

@@ -242,9 +242,9 @@ pub(crate) fn resume() -> Result<(), Status> {
     done(unsafe { abi::proxy_continue_stream(StreamSide::Request as u32) })
 }
 
-/// Sends a message to a gRPC service, without metadata, and returns the number by which the answer will be known.
+/// Sends a message to a gRPC service, which `target` tells as Envoy's `GrpcService` message, without metadata; returns the number by which the answer will be known.
 pub(crate) fn grpc_call(
-    cluster: &str,
+    target: &[u8],
     service: &str,
     method: &str,
     message: &[u8],
@@ -254,8 +254,8 @@ pub(crate) fn grpc_call(
     // SAFETY: the host reads the slices during the call, and writes one number
     done(unsafe {
         abi::proxy_grpc_call(
-            cluster.as_ptr(),
-            cluster.len(),
+            target.as_ptr(),
+            target.len(),
             service.as_ptr(),
             service.len(),
             method.as_ptr(),

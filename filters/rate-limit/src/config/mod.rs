@@ -1,6 +1,13 @@
 //! The configuration as its author writes it.
 
-use filter_kit::config::unsigned;
+mod cost;
+mod global;
+mod limit;
+
+pub use cost::{BodyBytesConfig, CostConfig, CostHeaderConfig, MissingCost, SettleConfig};
+pub use global::{GlobalConfig, LeaseConfig, Mode, OnError, ReportConfig, ServiceConfig};
+pub use limit::{CalendarConfig, LimitConfig, TierLimitConfig, WindowConfig};
+
 use filter_kit::header_edits::HeaderValueConfig;
 use filter_kit::matching::{MatchingConfig, RequestMatchConfig};
 use serde::Deserialize;
@@ -19,6 +26,10 @@ pub struct Config {
     /// Where the state is kept.
     #[serde(default)]
     pub table: TableConfig,
+    /// The rate limit service, for policies with `global`.
+    pub service: Option<ServiceConfig>,
+    /// Who requests come from, for keys by `consumer`.
+    pub consumers: Option<ConsumersConfig>,
     /// What a refused client gets.
     #[serde(default)]
     pub answer: AnswerConfig,
@@ -48,8 +59,11 @@ pub struct PolicyConfig {
     /// What happens to a request that lacks a part of the key.
     #[serde(default)]
     pub missing_key: MissingKey,
-    /// 1 to 8 limits on the same key, taken all or none.
+    /// 1 to 8 limits on the same key, taken all or none. A policy with `global` may do without.
+    #[serde(default)]
     pub limits: Vec<LimitConfig>,
+    /// Limits that the rate limit service keeps for all its askers together.
+    pub global: Option<GlobalConfig>,
     /// Other numbers for some: by name, the units and bursts of each limit.
     #[serde(default)]
     pub tiers: BTreeMap<String, Vec<TierLimitConfig>>,
@@ -61,79 +75,11 @@ pub struct PolicyConfig {
     /// What a request takes of every limit.
     #[serde(default)]
     pub cost: CostConfig,
+    /// Corrects the cost by what the response says.
+    pub settle: Option<SettleConfig>,
     /// Parts per 10,000 of the refusals that are carried out; the others are counted only. 0 is shadow mode.
     #[serde(default = "all")]
     pub enforced: u32,
-}
-
-/// One limit. With `per_ms` it is a bucket that fills steadily; with `window` a budget for a stretch of time.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub struct LimitConfig {
-    /// Its name in `RateLimit` headers; the default is the policy's, with the limit's number behind it if there are several.
-    pub name: Option<String>,
-    /// Units that a period or window brings, 1 to 2^40 - 1.
-    #[serde(deserialize_with = "unsigned")]
-    #[cfg_attr(feature = "schema", schemars(with = "filter_kit::config::NumberOrText"))]
-    pub units: u64,
-    /// The period in milliseconds, up to 52 days. Either this or `window`.
-    #[serde(default, deserialize_with = "unsigned")]
-    #[cfg_attr(feature = "schema", schemars(with = "filter_kit::config::NumberOrText"))]
-    pub per_ms: u64,
-    /// Units that a bucket holds, 1 to 2^40 - 1; the default is `units`.
-    #[serde(default, deserialize_with = "unsigned")]
-    #[cfg_attr(feature = "schema", schemars(with = "filter_kit::config::NumberOrText"))]
-    pub burst: u64,
-    /// The stretch of time.
-    pub window: Option<WindowConfig>,
-}
-
-/// A stretch of time.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum WindowConfig {
-    /// Stretches of this many milliseconds since 1970, as the rate limit service of Envoy has them.
-    EpochMs(
-        #[serde(deserialize_with = "unsigned")]
-        #[cfg_attr(feature = "schema", schemars(with = "filter_kit::config::NumberOrText"))]
-        u64,
-    ),
-    /// This many milliseconds from the first request on.
-    FirstUseMs(
-        #[serde(deserialize_with = "unsigned")]
-        #[cfg_attr(feature = "schema", schemars(with = "filter_kit::config::NumberOrText"))]
-        u64,
-    ),
-    /// A day of the calendar.
-    Day(CalendarConfig),
-    /// A month of the calendar.
-    Month(CalendarConfig),
-}
-
-/// Where the calendar is read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "snake_case", default)]
-pub struct CalendarConfig {
-    /// Minutes east of UTC, -1080 to 1080.
-    pub utc_offset_minutes: i32,
-}
-
-/// A limit's numbers in a tier.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub struct TierLimitConfig {
-    /// As in the limit.
-    #[serde(deserialize_with = "unsigned")]
-    #[cfg_attr(feature = "schema", schemars(with = "filter_kit::config::NumberOrText"))]
-    pub units: u64,
-    /// As in the limit.
-    #[serde(default, deserialize_with = "unsigned")]
-    #[cfg_attr(feature = "schema", schemars(with = "filter_kit::config::NumberOrText"))]
-    pub burst: u64,
 }
 
 /// A part of a key.
@@ -157,8 +103,28 @@ pub enum KeyPartConfig {
     SourceAddress(SourceAddressConfig),
     /// An attribute of the host, as in `["connection", "requested_server_name"]`.
     Property(Vec<String>),
+    /// Who the request comes from, by its credential; see `consumers`.
+    Consumer,
     /// The same text for every request.
     Constant(String),
+}
+
+/// Who requests come from: several credentials may belong to one consumer.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct ConsumersConfig {
+    /// Where the credential stands; any part of a key but `consumer`.
+    pub credential: KeyPartConfig,
+    /// Up to 10,000 credentials and the consumers that they belong to. A request with another one has no consumer.
+    pub names: BTreeMap<String, String>,
+}
+
+/// Credentials stand in no log.
+impl std::fmt::Debug for ConsumersConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ConsumersConfig({} credentials)", self.names.len())
+    }
 }
 
 /// Which part of the client's address counts.
@@ -193,40 +159,6 @@ pub enum MissingKey {
     Deny,
     /// All such requests share one key.
     Shared,
-}
-
-/// What a request takes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum CostConfig {
-    /// The same always, 1 to 2^40 - 1.
-    Constant(
-        #[serde(deserialize_with = "unsigned")]
-        #[cfg_attr(feature = "schema", schemars(with = "filter_kit::config::NumberOrText"))]
-        u64,
-    ),
-    /// What a header says.
-    Header(CostHeaderConfig),
-}
-
-impl Default for CostConfig {
-    fn default() -> Self {
-        Self::Constant(1)
-    }
-}
-
-/// A header that states a cost.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub struct CostHeaderConfig {
-    /// Its name. It has to be one that clients cannot set to their own good.
-    pub name: String,
-    /// The cost where it is absent or no whole number.
-    #[serde(default = "one", deserialize_with = "unsigned")]
-    #[cfg_attr(feature = "schema", schemars(with = "filter_kit::config::NumberOrText"))]
-    pub otherwise: u64,
 }
 
 /// Where the state is kept. Its size is fixed: 8 keys a row, 64 bytes and 128 for each limit a row, in each policy.
@@ -318,8 +250,4 @@ pub enum ResponseHeaders {
 
 fn all() -> u32 {
     10_000
-}
-
-fn one() -> u64 {
-    1
 }
