@@ -5,6 +5,10 @@
 mod bad_input;
 #[path = "gateway/filters.rs"]
 mod filters;
+#[path = "gateway/grpc.rs"]
+mod grpc;
+#[path = "support/grpc.rs"]
+mod grpc_server;
 #[path = "gateway/mirror.rs"]
 mod mirror;
 #[path = "gateway/proxy.rs"]

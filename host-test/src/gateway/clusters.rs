@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::bootstrap::{Cluster, Discovery, Endpoint, LookupFamily};
+use super::http2;
 use super::pipe::Reader;
 use super::stats::{ClusterStats, Held, Stats};
 use super::words::Failure;
@@ -19,7 +20,7 @@ use super::words::Failure;
 /// Idle connections that a thread keeps per endpoint.
 const MAX_IDLE: usize = 64;
 /// Largest response head in bytes, as in Envoy.
-const MAX_HEAD_BYTES: usize = 60 * 1024;
+pub(super) const MAX_HEAD_BYTES: usize = 60 * 1024;
 
 /// A cluster, for all threads.
 #[derive(Debug)]
@@ -43,6 +44,11 @@ impl ClusterState {
         };
         stats.membership.set(addresses.len() as u64);
         Self { config, addresses: RwLock::new(addresses), stats }
+    }
+
+    /// Whether there is an endpoint now.
+    pub(crate) fn has_hosts(&self) -> bool {
+        !self.addresses().is_empty()
     }
 
     fn addresses(&self) -> Arc<[SocketAddr]> {
@@ -97,7 +103,10 @@ pub(crate) struct ThreadCluster {
     turn: Cell<usize>,
     /// How many copies of requests are under way to it.
     pub(crate) copies: Rc<Cell<usize>>,
+    /// How many gRPC callouts are under way to it.
+    pub(super) calls: Cell<usize>,
     idle: RefCell<HashMap<SocketAddr, Vec<Connection>>>,
+    pub(super) http2: http2::Connections,
 }
 
 #[derive(Debug)]
@@ -110,12 +119,20 @@ struct Connection {
 pub(crate) struct Lease {
     cluster: Rc<ThreadCluster>,
     pub(crate) address: SocketAddr,
-    connection: Connection,
+    /// None for HTTP/2, whose connections are shared.
+    connection: Option<Connection>,
 }
 
 impl ThreadCluster {
     pub(crate) fn new(state: Arc<ClusterState>) -> Self {
-        Self { state, turn: Cell::new(0), copies: Rc::default(), idle: RefCell::default() }
+        Self {
+            state,
+            turn: Cell::new(0),
+            copies: Rc::default(),
+            calls: Cell::new(0),
+            idle: RefCell::default(),
+            http2: Default::default(),
+        }
     }
 
     /// The next endpoint.
@@ -132,6 +149,10 @@ impl ThreadCluster {
         address: SocketAddr,
         mut request: http::Request<Reader>,
     ) -> Result<(http::Response<Incoming>, Lease), Failure> {
+        if self.state.config.http2 {
+            let response = http2::send(&self, address, request).await?;
+            return Ok((response, Lease { cluster: self, address, connection: None }));
+        }
         loop {
             let idle = self.take_idle(address);
             let fresh = idle.is_none();
@@ -145,7 +166,7 @@ impl ThreadCluster {
                     self.state.stats.cx_protocol_error.inc();
                     return Err(Failure::NotHttp);
                 }
-                Ok(response) => return Ok((response, Lease { cluster: self, address, connection })),
+                Ok(response) => return Ok((response, Lease { cluster: self, address, connection: Some(connection) })),
                 Err(mut error) => match error.take_message() {
                     // The kept connection had ended and nothing was sent: the next one.
                     Some(unsent) if !fresh => request = unsent,
@@ -170,7 +191,8 @@ impl ThreadCluster {
         None
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<Connection, Failure> {
+    /// Opens a connection, and counts it for as long as what comes with it is held.
+    pub(super) async fn open(&self, address: SocketAddr) -> Result<(TcpStream, Held), Failure> {
         let stats = &self.state.stats;
         let connecting = tokio::time::timeout(self.state.config.connect_timeout, TcpStream::connect(address));
         let stream = match connecting.await {
@@ -188,7 +210,11 @@ impl ThreadCluster {
         // Small writes must not wait for acknowledgements; without it things are slower, not wrong.
         let _ = stream.set_nodelay(true);
         stats.cx_total.inc();
-        let held: Held = stats.cx_active.hold();
+        Ok((stream, stats.cx_active.hold()))
+    }
+
+    async fn connect(&self, address: SocketAddr) -> Result<Connection, Failure> {
+        let (stream, held) = self.open(address).await?;
         let handshake = http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|_| Failure::Connect)?;
         tokio::task::spawn_local(async move {
@@ -209,7 +235,8 @@ fn is_refused(response: &http::Response<Incoming>) -> bool {
 impl Lease {
     /// The response is complete: the connection may serve the next request.
     pub(crate) fn give_back(self) {
-        let Self { cluster, address, mut connection } = self;
+        let Self { cluster, address, connection } = self;
+        let Some(mut connection) = connection else { return };
         tokio::task::spawn_local(async move {
             if connection.sender.ready().await.is_ok() {
                 let mut idle = cluster.idle.borrow_mut();

@@ -7,10 +7,13 @@
 mod access;
 mod admin;
 pub mod bootstrap;
+mod callouts;
 mod clusters;
 mod exchange;
 mod generation;
+mod grpc;
 mod head;
+mod http2;
 mod log;
 mod mirror;
 mod normalize;

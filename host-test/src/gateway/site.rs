@@ -6,22 +6,16 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::BodyExt;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::bootstrap;
 use super::clusters::ThreadCluster;
 use super::generation::Generation;
-use super::log::{Level, Log};
-use super::pipe::{self, Reader};
+use super::log::Log;
 use super::stats::HttpStats;
-use super::words::Failure;
-use super::{bootstrap, head};
-use crate::{Answer, Callout, Closed, Effect, GrpcAnswer, HeaderMap, RouteResolver, StreamId, Worker};
+use crate::{CalloutToken, Closed, Effect, RouteResolver, StreamId, Worker};
 
-/// Largest body of a callout's answer.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// How often queues of other threads are looked at.
 const QUEUE_POLL: Duration = Duration::from_millis(100);
 
@@ -42,6 +36,8 @@ pub(crate) struct Site {
     pub(crate) resolver: RouteResolver,
     changed: Notify,
     ticker: Cell<Option<AbortHandle>>,
+    /// Callouts under way.
+    pub(super) callouts: RefCell<HashMap<CalloutToken, AbortHandle>>,
 }
 
 /// Effects on a stream that come from outside its own calls: timers, callouts, other streams.
@@ -84,6 +80,7 @@ impl Site {
             resolver,
             changed: Notify::new(),
             ticker: Cell::new(None),
+            callouts: RefCell::default(),
         });
         site.after();
         let ticker = tokio::task::spawn_local(run_timers(Rc::downgrade(&site)));
@@ -128,23 +125,19 @@ impl Site {
     }
 
     fn after(self: &Rc<Self>) {
-        let (effects, callouts, grpc, traps) = {
-            let mut worker = self.worker.borrow_mut();
-            // The host has logged these; the gateway only counts.
-            drop(worker.take_misuse());
-            (worker.take_effects(), worker.callouts(), worker.grpc_callouts(), worker.take_traps())
-        };
+        let mut worker = self.worker.borrow_mut();
+        // The host has logged these; the gateway only counts.
+        drop(worker.take_misuse());
+        let (effects, traps) = (worker.take_effects(), worker.take_traps());
+        let (callouts, grpc, cancelled) = (worker.callouts(), worker.grpc_callouts(), worker.cancelled_callouts());
+        drop(worker);
         self.deliver(effects);
-        for callout in callouts {
-            tokio::task::spawn_local(self.clone().call_out(callout));
-        }
-        for callout in grpc {
-            // No cluster that this gateway serves speaks HTTP/2, which gRPC needs.
-            let site = self.clone();
-            tokio::task::spawn_local(async move {
-                let effects = site.call(|worker| worker.answer_grpc(callout.token, GrpcAnswer::no_healthy_upstream()));
-                site.deliver(effects);
-            });
+        self.call_out(callouts, grpc);
+        // Behind those, for one that is made and void in one callback.
+        for token in cancelled {
+            if let Some(task) = self.callouts.borrow_mut().remove(&token) {
+                task.abort();
+            }
         }
         for trap in traps {
             self.generation.stats.counter(format!("wasm.{}.vm_traps", trap.plugin)).inc();
@@ -152,7 +145,7 @@ impl Site {
         self.changed.notify_one();
     }
 
-    fn deliver(&self, effects: Vec<(StreamId, Effect)>) {
+    pub(super) fn deliver(&self, effects: Vec<(StreamId, Effect)>) {
         let inboxes = self.inboxes.borrow();
         for (id, effect) in effects {
             if let Some(inbox) = inboxes.get(&id) {
@@ -161,68 +154,15 @@ impl Site {
             }
         }
     }
-
-    async fn call_out(self: Rc<Self>, callout: Callout) {
-        let token = callout.token;
-        let timeout = callout.timeout;
-        let asking = self.ask(callout);
-        let answer = match timeout {
-            Some(timeout) => tokio::time::timeout(timeout, asking).await.unwrap_or(Answer::Timeout),
-            None => asking.await,
-        };
-        let effects = self.call(|worker| worker.answer_callout(token, answer));
-        self.deliver(effects);
-    }
-
-    async fn ask(&self, callout: Callout) -> Answer {
-        let Some(cluster) = self.clusters.get(&callout.cluster) else { return Answer::NoHealthyUpstream };
-        let Some(address) = cluster.pick() else {
-            cluster.state.stats.cx_none_healthy.inc();
-            return Answer::NoHealthyUpstream;
-        };
-        let body = if callout.body.is_empty() {
-            Reader::empty()
-        } else {
-            let (sender, reader) = pipe::pipe();
-            sender.push(Bytes::from(callout.body));
-            sender.finish();
-            reader
-        };
-        let request = match head::to_upstream(&callout.headers, body) {
-            Ok(request) => request,
-            Err(why) => {
-                self.log.line(Level::Error, &format!("callout of {}: {}", callout.plugin, why.0));
-                return Answer::Reset;
-            }
-        };
-        let _active = cluster.state.stats.rq_active.hold();
-        let (response, lease) = match cluster.clone().send(address, request).await {
-            Ok(answer) => answer,
-            Err(Failure::NoHost) => return Answer::NoHealthyUpstream,
-            Err(Failure::Connect | Failure::ConnectTimeout) => return Answer::ConnectFailure,
-            Err(Failure::Ended | Failure::NotHttp) => return Answer::Reset,
-        };
-        cluster.state.stats.answered(response.status().as_u16());
-        let (parts, mut incoming) = response.into_parts();
-        let mut body = Vec::new();
-        while let Some(frame) = incoming.frame().await {
-            let Ok(frame) = frame else { return Answer::Reset };
-            if let Ok(data) = frame.into_data() {
-                if body.len() + data.len() > MAX_ANSWER_BYTES {
-                    return Answer::Reset;
-                }
-                body.extend_from_slice(&data);
-            }
-        }
-        lease.give_back();
-        Answer::Response { headers: head::from_upstream(&parts), body, trailers: HeaderMap::new() }
-    }
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
         if let Some(ticker) = self.ticker.take() {
             ticker.abort();
+        }
+        for task in self.callouts.get_mut().values() {
+            task.abort();
         }
     }
 }

@@ -181,6 +181,7 @@ impl Supervisor {
         // Until it is decided, guests of both may call out.
         let (old, new) = (names(&self.shared.generation()), names(generation));
         self.shared.host.set_clusters(old.iter().chain(&new).cloned());
+        self.tell_hosts(generation);
         let mut answers = Vec::new();
         for thread in self.threads.iter() {
             let (answer, prepared) = oneshot::channel();
@@ -199,6 +200,7 @@ impl Supervisor {
         }
         self.shared.host.set_clusters(if outcome.is_ok() { new } else { old });
         outcome?;
+        self.tell_hosts(generation);
         *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = generation.clone();
         self.accept(generation, bound);
         Ok(())
@@ -233,6 +235,13 @@ impl Supervisor {
         *self.shared.addresses.write().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 
+    /// Lets guests' gRPC callouts know which clusters have an endpoint.
+    fn tell_hosts(&self, generation: &Generation) {
+        for cluster in &generation.clusters {
+            self.shared.host.set_cluster_hosts(&cluster.config.name, cluster.has_hosts());
+        }
+    }
+
     /// The first look-up of every name, and those to come as long as the generation lives.
     async fn resolve(&self, generation: &Generation) {
         let mut first = Vec::new();
@@ -241,11 +250,13 @@ impl Supervisor {
             first.push(spawn_local(async move { asked.resolve().await }));
             let weak = Arc::downgrade(cluster);
             let pause = cluster.config.dns_refresh;
+            let host = self.shared.host.clone();
             spawn_local(async move {
                 loop {
                     tokio::time::sleep(pause).await;
                     let Some(cluster) = weak.upgrade() else { return };
                     cluster.resolve().await;
+                    host.set_cluster_hosts(&cluster.config.name, cluster.has_hosts());
                 }
             });
         }

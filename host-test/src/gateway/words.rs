@@ -13,8 +13,12 @@ pub(crate) enum Failure {
     ConnectTimeout,
     /// The connection ended before the response head was complete.
     Ended,
-    /// What came is not HTTP/1.1.
+    /// What came is not the HTTP that the cluster speaks.
     NotHttp,
+    /// HTTP/2: the upstream reset the stream before the response head.
+    Reset,
+    /// HTTP/2: the upstream did not take the stream.
+    StreamRefused,
 }
 
 impl Failure {
@@ -25,6 +29,8 @@ impl Failure {
             Self::Connect => (503, "remote connection failure", "UF"),
             Self::ConnectTimeout => (503, "connection timeout", "UF"),
             Self::Ended => (503, "connection termination", "UC"),
+            Self::Reset => (503, "remote reset", "UR"),
+            Self::StreamRefused => (503, "remote refused stream reset", "UR"),
             Self::NotHttp => (502, "protocol error", "UPE"),
         };
         let body = format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}");

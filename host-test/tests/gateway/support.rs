@@ -210,6 +210,13 @@ pub fn nobody() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
+/// Lines of a cluster that speaks HTTP/2.
+const HTTP2: &str = r#"    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {}}
+"#;
+
 /// A bootstrap in the making.
 #[derive(Clone, Default)]
 pub struct Setup {
@@ -220,6 +227,8 @@ pub struct Setup {
     pub filters: Vec<(String, String, String)>,
     /// More lines of the connection manager.
     pub manager: String,
+    /// The clusters that speak HTTP/2.
+    pub http2: Vec<String>,
     /// More lines of each cluster.
     pub cluster_lines: String,
 }
@@ -238,6 +247,12 @@ impl Setup {
     pub fn cluster(mut self, name: &str, addresses: &[SocketAddr]) -> Self {
         self.clusters.push((name.to_owned(), addresses.to_vec()));
         self
+    }
+
+    pub fn http2_cluster(mut self, name: &str, ports: &[u16]) -> Self {
+        self.http2.push(name.to_owned());
+        let addresses: Vec<SocketAddr> = ports.iter().map(|port| ([127, 0, 0, 1], *port).into()).collect();
+        self.cluster(name, &addresses)
     }
 
     /// A filter with the test guest `probe`, driven by the header `x-probe-ROOT_ID`.
@@ -280,8 +295,8 @@ impl Setup {
                 format!("{{endpoint: {{address: {{socket_address: {{address: '{}', port_value: {}}}}}}}}}", address.ip(), address.port())
             }).collect();
             format!(
-                "  - name: {name}\n    connect_timeout: 2s\n{}    load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: [{}]}}]}}\n",
-                self.cluster_lines, endpoints.join(", ")
+                "  - name: {name}\n    connect_timeout: 2s\n{}{}    load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: [{}]}}]}}\n",
+                self.cluster_lines, if self.http2.contains(name) { HTTP2 } else { "" }, endpoints.join(", ")
             )
         }).collect();
         let clusters = if clusters.is_empty() { "    []\n".to_owned() } else { clusters };

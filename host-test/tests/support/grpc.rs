@@ -57,6 +57,7 @@ pub const OUTCOMES: &[(&str, Outcome)] = &[
         ),
     ),
     ("ResetLater", Outcome::Failed(13, "upstream_reset_after_response_started{remote_reset}")),
+    ("Stall", Outcome::Failed(13, "response_timeout")),
     ("Never", Outcome::Failed(14, "upstream request timeout{response_timeout}")),
 ];
 
@@ -188,6 +189,13 @@ impl Server {
             "TooLarge" => answer(&mut respond, 200, &framed(0, &vec![b'x'; 17 << 20]), &ok),
             "Reset" => respond.send_reset(h2::Reason::INTERNAL_ERROR),
             "Refuse" => respond.send_reset(h2::Reason::REFUSED_STREAM),
+            // Head and half a frame, and nothing more.
+            "Stall" => {
+                if let Ok(mut stream) = respond.send_response(head(200, &[]), false) {
+                    let _ = stream.send_data(Bytes::from(framed(0, b"pong")[..7].to_vec()), false);
+                    let _ = std::future::poll_fn(|context| stream.poll_reset(context)).await;
+                }
+            }
             "ResetLater" => {
                 if let Ok(mut stream) = respond.send_response(head(200, &[]), false) {
                     tokio::time::sleep(Duration::from_millis(20)).await;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::InvalidBootstrap;
-use super::reader::At;
+use super::reader::{At, Fields};
 
 /// A static or DNS cluster with round robin.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// Pause between two DNS look-ups; Envoy's default is 5 s.
     pub dns_refresh: Duration,
+    /// Its servers speak HTTP/2, without TLS and from the first byte.
+    pub http2: bool,
     /// The endpoints in the order of the file.
     pub endpoints: Vec<Endpoint>,
 }
@@ -107,6 +109,7 @@ impl Cluster {
                 rate
             }
         };
+        let http2 = read_protocol(&mut fields)?;
         let mut endpoints = Vec::new();
         if let Some(assignment) = fields.take("load_assignment") {
             endpoints = read_assignment(assignment, discovery)?;
@@ -115,8 +118,32 @@ impl Cluster {
             return Err(fields.fault("LOGICAL_DNS needs exactly one endpoint"));
         }
         fields.finish()?;
-        Ok(Self { name, discovery, lookup, connect_timeout, dns_refresh, endpoints })
+        Ok(Self { name, discovery, lookup, connect_timeout, dns_refresh, http2, endpoints })
     }
+}
+
+/// Whether the cluster speaks HTTP/2, said in one of Envoy's two ways. The protocols' own options are not served.
+fn read_protocol(fields: &mut Fields) -> Result<bool, InvalidBootstrap> {
+    const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    if let Some(old) = fields.take("http2_protocol_options") {
+        old.fields()?.finish()?;
+        if let Some(new) = fields.take("typed_extension_protocol_options") {
+            return Err(new.fault("stands beside `http2_protocol_options`; only one of them may be set"));
+        }
+        return Ok(true);
+    }
+    let Some(extensions) = fields.take("typed_extension_protocol_options") else { return Ok(false) };
+    let mut extensions = extensions.fields()?;
+    let options = extensions.need(OPTIONS)?;
+    extensions.finish()?;
+    let (_, mut options) = super::any(options, &[OPTIONS])?;
+    let (_, explicit) = options.one_of(&["explicit_http_config"])?;
+    options.finish()?;
+    let mut explicit = explicit.fields()?;
+    let (protocol, own) = explicit.one_of(&["http2_protocol_options", "http_protocol_options"])?;
+    explicit.finish()?;
+    own.fields()?.finish()?;
+    Ok(protocol == "http2_protocol_options")
 }
 
 fn read_assignment(at: At, discovery: Discovery) -> Result<Vec<Endpoint>, InvalidBootstrap> {

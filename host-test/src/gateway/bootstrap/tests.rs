@@ -93,6 +93,23 @@ fn a_whole_file_is_read() {
     assert!(matches!(&routes[3].action, Action::Respond { status: 404, body } if body == "nothing"));
 }
 
+#[test]
+fn a_cluster_says_which_http_it_speaks() {
+    let options = |protocol: &str| {
+        let name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        format!("{{{name}: {{\"@type\": type.googleapis.com/{name}, explicit_http_config: {{{protocol}: {{}}}}}}}}")
+    };
+    for (line, http2) in [
+        (format!("typed_extension_protocol_options: {}", options("http2_protocol_options")), true),
+        (format!("typed_extension_protocol_options: {}", options("http_protocol_options")), false),
+        ("http2_protocol_options: {}".to_owned(), true),
+    ] {
+        let file = GOOD.replace("    connect_timeout: 0.25s", &format!("    {line}"));
+        assert_eq!(parse(&file).unwrap().clusters[0].http2, http2, "{line}");
+    }
+    assert!(!parse(GOOD).unwrap().clusters[0].http2);
+}
+
 /// Puts `new` for `old` in the good file and returns the error's text.
 fn refused(old: &str, new: &str) -> String {
     assert_eq!(GOOD.matches(old).count(), 1, "{old:?} must stand in the file once");
@@ -109,7 +126,7 @@ fn everything_else_is_refused_with_its_path() {
     for (old, new, at, words) in [
         ("node:", "layered_runtime: {}\nnode:", "layered_runtime".to_owned(), "not served"),
         ("    connect_timeout: 0.25s", "    transport_socket: {name: tls}", "static_resources.clusters[0].transport_socket".into(), "not served"),
-        ("    connect_timeout: 0.25s", "    typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {http_filters: []}}", "static_resources.clusters[0].typed_extension_protocol_options".into(), "not served"),
+        ("    connect_timeout: 0.25s", "    typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {\"@type\": x/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http2_protocol_options: {}}, http_filters: []}}", "static_resources.clusters[0].typed_extension_protocol_options.envoy.extensions.upstreams.http.v3.HttpProtocolOptions.http_filters".into(), "not served"),
         ("    connect_timeout: 0.25s", "    conect_timeout: 1s", "static_resources.clusters[0].conect_timeout".into(), "did you mean `connect_timeout`"),
         ("    connect_timeout: 0.25s", "    connect_timeout: 250ms", "static_resources.clusters[0].connect_timeout".into(), "expected a duration"),
         ("    connect_timeout: 0.25s", "    lb_policy: MAGLEV", "static_resources.clusters[0].lb_policy".into(), "not served"),
