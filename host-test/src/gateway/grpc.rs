@@ -251,6 +251,24 @@ mod tests {
         assert_eq!(Frames::default().take(b"\x01\0\0\0\0"), Ok(()), "nothing is compressed there");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_servers_bytes_never_panic_and_cuts_change_nothing(
+            bytes in proptest::collection::vec(0_u8..3, 0..64),
+            cut in 0_usize..64,
+        ) {
+            let mut whole = Frames::default();
+            let at_once = whole.take(&bytes);
+            let (head, tail) = bytes.split_at(cut.min(bytes.len()));
+            let mut pieces = Frames::default();
+            let in_pieces = pieces.take(head).and_then(|()| pieces.take(tail));
+            proptest::prop_assert_eq!(&at_once, &in_pieces);
+            if at_once.is_ok() {
+                proptest::prop_assert_eq!(whole.message, pieces.message);
+            }
+        }
+    }
+
     #[test]
     fn an_answer_has_a_largest_size() {
         let mut frames = Frames::default();

@@ -181,6 +181,26 @@ fn calls_under_way_have_a_limit() {
 }
 
 #[test]
+fn calls_of_a_configuration_that_is_replaced_are_answered() {
+    let server = Server::start();
+    let file = std::env::temp_dir().join(format!("sluice-grpc-reload-{}.yaml", std::process::id()));
+    let setup = Setup::to(&Upstream::echo("up")).probe("a", "cfg: grpc rpc 9000 Say x");
+    let yaml = setup.http2_cluster("rpc", &[server.port]).yaml();
+    std::fs::write(&file, &yaml).unwrap();
+    let gateway = Gateway::start(&yaml, |options| {
+        options.concurrency = 1;
+        options.file = Some(file.clone());
+        options.watch = None;
+    });
+    eventually("the call of the configuration", || gateway.logged("PROBE|root-a|grpc|size 4 effective 0"));
+    ask(&gateway, "log", "log: grpc rpc 9000 Late x");
+    assert_eq!(gateway.running.reload(), Ok(2));
+    let _ = std::fs::remove_file(&file);
+    eventually("the answer comes to the old VM", || gateway.logged("PROBE|log-a|grpc|size 4 effective 2"));
+    assert_eq!(gateway.get("/", &[]).status(), 200);
+}
+
+#[test]
 fn a_connection_that_ended_is_replaced() {
     let server = Server::start();
     let gateway = start(&server);
