@@ -18,6 +18,20 @@ pub struct Request {
     pub port: Option<u16>,
     /// When it came, in nanoseconds since 1970 or since any other beginning.
     pub at: Option<u64>,
+    pub replay: Replay,
+}
+
+/// What only a replay looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// What a later line settles it by.
+    pub id: Option<String>,
+    /// Units that it takes at first.
+    pub cost: Option<u64>,
+    /// Nanoseconds that it was in flight.
+    pub duration: Option<u64>,
+    /// Bytes of its body.
+    pub size: Option<u64>,
 }
 
 /// The parts of a request before they are checked.
@@ -37,6 +51,7 @@ pub struct Parts {
     pub port: Option<u16>,
     /// When it came.
     pub at: Option<u64>,
+    pub replay: Replay,
 }
 
 /// Methods of the IANA registry that are in use, to tell a slip from a method of somebody's own.
@@ -75,6 +90,7 @@ impl Parts {
             body: self.body,
             source_address: self.source_address,
             port: self.port.or(url.port),
+            replay: self.replay,
             at: self.at,
         })
     }

@@ -20,6 +20,24 @@ pub struct Lines {
 /// A line's number, and its request or what is wrong with it.
 pub type Numbered = (u64, Result<Request, String>);
 
+/// What a line of a timeline may be.
+#[derive(Debug)]
+pub enum Entry {
+    Request(Box<Request>),
+    Settlement(Settlement),
+}
+
+/// What an earlier request has really cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// When that became known, in nanoseconds.
+    pub at: u64,
+    /// The request's `id`.
+    pub id: String,
+    /// Units.
+    pub cost: u64,
+}
+
 impl Lines {
     /// Opens a file; `-` is standard input.
     ///
@@ -38,11 +56,26 @@ impl Lines {
         Ok(Self { source, line: Vec::new(), number: 0 })
     }
 
-    /// The next line that is not blank.
+    /// The next request.
     ///
     /// # Errors
     /// If the file cannot be read on.
     pub fn next(&mut self) -> Result<Option<Numbered>, String> {
+        let entry = self.next_entry()?;
+        Ok(entry.map(|(line, entry)| {
+            let request = entry.and_then(|entry| match entry {
+                Entry::Request(request) => Ok(*request),
+                Entry::Settlement(_) => Err("expected a request, found a settlement".to_owned()),
+            });
+            (line, request)
+        }))
+    }
+
+    /// The next line that is not blank.
+    ///
+    /// # Errors
+    /// If the file cannot be read on.
+    pub fn next_entry(&mut self) -> Result<Option<(u64, Result<Entry, String>)>, String> {
         loop {
             let whole = match self.read() {
                 Ok(None) => return Ok(None),
@@ -131,7 +164,7 @@ const LOG_HEADERS: [(&str, &str); 6] = [
     ("content_type", "content-type"),
 ];
 
-fn read(line: &[u8]) -> Result<Request, String> {
+fn read(line: &[u8]) -> Result<Entry, String> {
     let value: Value = serde_json::from_slice(line).map_err(|error| {
         let text = error.to_string();
         let text = text.replace(" at line 1 column ", " at column ");
@@ -140,17 +173,58 @@ fn read(line: &[u8]) -> Result<Request, String> {
     let Value::Object(fields) = value else {
         return Err(format!("expected an object, found {}", shown(line.trim_ascii())));
     };
+    if fields.contains_key("settles") {
+        return settlement(fields).map(Entry::Settlement);
+    }
     let mark =
         |name: &String| LOG_MARKS.contains(&name.as_str()) || name != "path" && LOG_PATHS.contains(&name.as_str());
     let is_log = fields.keys().any(mark);
     let parts = if is_log { logged(fields) } else { plain(fields) };
-    parts?.request()
+    parts?.request().map(|request| Entry::Request(Box::new(request)))
+}
+
+fn settlement(fields: Map<String, Value>) -> Result<Settlement, String> {
+    const KNOWN: [&str; 3] = ["t_ms", "settles", "cost"];
+    let (mut at, mut id, mut cost) = (None, String::new(), None);
+    for (name, value) in fields {
+        match name.as_str() {
+            "t_ms" => at = Some(milliseconds(&name, &value)?),
+            "settles" => id = text(&name, value)?,
+            "cost" => cost = Some(units(&name, &value)?),
+            _ => return Err(unknown(&name, &KNOWN)),
+        }
+    }
+    let missing = |name: &str| format!("missing field \"{name}\"");
+    Ok(Settlement { at: at.ok_or_else(|| missing("t_ms"))?, id, cost: cost.ok_or_else(|| missing("cost"))? })
+}
+
+fn unknown(name: &str, known: &[&str]) -> String {
+    let near = filter_kit::config::nearest(name, known);
+    let near = near.map_or_else(
+        || format!("expected one of \"{}\"", known.join("\", \"")),
+        |near| format!("did you mean \"{near}\"?"),
+    );
+    format!("{name}: unknown field; {near}")
 }
 
 /// A line written for us.
 fn plain(fields: Map<String, Value>) -> Result<Parts, String> {
-    const KNOWN: [&str; 11] =
-        ["method", "url", "path", "host", "authority", "scheme", "headers", "body", "source_address", "port", "t_ms"];
+    const KNOWN: [&str; 14] = [
+        "method",
+        "url",
+        "path",
+        "host",
+        "authority",
+        "scheme",
+        "headers",
+        "body",
+        "source_address",
+        "port",
+        "t_ms",
+        "id",
+        "cost",
+        "duration_ms",
+    ];
     let mut parts = Parts { method: b"GET".to_vec(), ..Parts::default() };
     let (mut url, mut authority) = (None, None);
     for (name, value) in fields {
@@ -175,15 +249,11 @@ fn plain(fields: Map<String, Value>) -> Result<Parts, String> {
             "body" => parts.body = Some(text(&name, value)?.into_bytes()),
             "source_address" => parts.source_address = Some(address(&text(&name, value)?)?.0),
             "port" => parts.port = Some(port(&value)?),
-            "t_ms" => parts.at = Some(milliseconds(&value)?),
-            _ => {
-                let near = filter_kit::config::nearest(&name, &KNOWN);
-                let near = near.map_or_else(
-                    || format!("expected one of \"{}\"", KNOWN.join("\", \"")),
-                    |near| format!("did you mean \"{near}\"?"),
-                );
-                return Err(format!("{name}: unknown field; {near}"));
-            }
+            "t_ms" => parts.at = Some(milliseconds(&name, &value)?),
+            "id" => parts.replay.id = Some(text(&name, value)?),
+            "cost" => parts.replay.cost = Some(units(&name, &value)?),
+            "duration_ms" => parts.replay.duration = Some(milliseconds(&name, &value)?),
+            _ => return Err(unknown(&name, &KNOWN)),
         }
     }
     parts.url = url.ok_or("missing field \"url\" or \"path\"")?.into_bytes();
@@ -215,6 +285,9 @@ fn logged(mut fields: Map<String, Value>) -> Result<Parts, String> {
     if let Some(time) = take(&["start_time", "time", "timestamp"])? {
         parts.at = instant(&time);
     }
+    // Envoy's access logs tell it in milliseconds
+    parts.replay.duration = take(&["duration"])?.and_then(|text| text.parse::<u64>().ok()?.checked_mul(1_000_000));
+    parts.replay.size = take(&["bytes_received"])?.and_then(|text| text.parse().ok());
     for (name, header) in LOG_HEADERS {
         if let Some(value) = take(&[name])? {
             parts.headers.push(named_header(header, value.as_bytes())?);
@@ -269,11 +342,18 @@ fn port(value: &Value) -> Result<u16, String> {
     port.ok_or_else(|| format!("port: expected 1 to 65535, found {}", shown(value.to_string().as_bytes())))
 }
 
+/// A whole number of units.
+fn units(name: &str, value: &Value) -> Result<u64, String> {
+    value
+        .as_u64()
+        .ok_or_else(|| format!("{name}: expected a whole number, found {}", shown(value.to_string().as_bytes())))
+}
+
 /// Nanoseconds from milliseconds, which may have a fraction.
-fn milliseconds(value: &Value) -> Result<u64, String> {
+fn milliseconds(name: &str, value: &Value) -> Result<u64, String> {
     let whole = value.as_u64().and_then(|ms| ms.checked_mul(1_000_000));
     let number = whole.or_else(|| value.as_f64().filter(|ms| (0.0..1e13).contains(ms)).map(|ms| (ms * 1e6) as u64));
-    number.ok_or_else(|| format!("t_ms: expected milliseconds, found {}", shown(value.to_string().as_bytes())))
+    number.ok_or_else(|| format!("{name}: expected milliseconds, found {}", shown(value.to_string().as_bytes())))
 }
 
 /// Nanoseconds since 1970 of a time as access logs write it; nothing for other forms.
@@ -299,7 +379,7 @@ mod tests {
 
     /// Method, scheme, authority, path, then headers, body, address and port.
     fn told(line: &str) -> Result<String, String> {
-        let request = read(line.as_bytes())?;
+        let Entry::Request(request) = read(line.as_bytes())? else { return Err("a settlement".to_owned()) };
         let fields: Vec<_> = request
             .head
             .iter()
@@ -383,6 +463,16 @@ mod tests {
             assert!(error.contains(words), "{line}: {error}");
         }
         assert!(read(b"{\"url\": \"/\xff\"}").is_err());
+        for (line, expected) in [
+            (r#"{"settles": "a", "t_ms": 1, "cost": 2}"#, "a settlement"),
+            (r#"{"settles": "a", "t_ms": 1}"#, "missing field \"cost\""),
+            (r#"{"settles": "a", "cost": 1}"#, "missing field \"t_ms\""),
+            (r#"{"settles": "a", "t_ms": 1, "cost": -2}"#, "cost: expected a whole number, found \"-2\""),
+            (r#"{"settles": "a", "t_ms": 1, "cots": 2}"#, "cots: unknown field; did you mean \"cost\"?"),
+            (r#"{"path": "/", "duration_ms": "x"}"#, r#"duration_ms: expected milliseconds, found "\"x\"""#),
+        ] {
+            assert_eq!(told(line).unwrap_err(), expected, "{line}");
+        }
     }
 
     #[test]

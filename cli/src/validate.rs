@@ -93,6 +93,7 @@ fn check(text: &str, filter: Option<Known>) -> Checked {
             Some(mistake) => checked.mistakes.push(mistake),
             None => {
                 checked.mistakes.extend(warnings::not_held(plugin));
+                checked.mistakes.extend(bootstrap.mistakes(plugin));
                 checked.warnings.extend(bootstrap.warnings(plugin));
             }
         }
@@ -189,6 +190,35 @@ mod tests {
         );
         assert_eq!(findings(&text(held, ""), None).len(), 3);
         assert_eq!(findings(&text(held, "dynamic_resources: {}"), None).len(), 1);
+    }
+
+    #[test]
+    fn a_rate_limit_service_has_to_be_a_cluster_of_the_bootstrap() {
+        let plugin = |filter: &str, config: &str| {
+            format!(
+                "static_resources:\n  listeners: [{{filter_chains: [{{filters: [{{typed_config: {{http_filters: [{{typed_config: {{\n    \
+                 \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm,\n    \
+                 config: {{vm_config: {{code: {{local: {{filename: {filter}.wasm}}}}}},\n    \
+                 configuration: {{\"@type\": type.googleapis.com/google.protobuf.Struct, value: {{\n    {config}}}}}}}}}}}]}}}}]}}]}}]\n  \
+                 clusters: [{{name: limits}}]\n"
+            )
+        };
+        let limits = |cluster: &str| {
+            format!(
+                "service: {{cluster: {cluster}, domain: d}}, policies: [{{name: a, key: [host], global: {{descriptor: [h]}}}}]"
+            )
+        };
+        assert_eq!(findings(&plugin("rate-limit", &limits("limits")), None), ["1 plugin configuration, valid"]);
+        assert_eq!(
+            findings(&plugin("rate-limit", &limits("limit")), None),
+            ["6:15 service.cluster: no cluster of the bootstrap has the name \"limit\"; did you mean \"limits\"?"]
+        );
+        let suite = format!("filters: [{{rate_limit: {{{}}}}}]", limits("other"));
+        let found = findings(&plugin("suite", &suite), None);
+        assert!(found[0].contains("filters[0].rate_limit.service.cluster: no cluster"), "{found:?}");
+        let unused = "filters: [{rate_limit: {service: {cluster: limits, domain: d}, policies: []}}]";
+        let found = findings(&plugin("suite", unused), None);
+        assert!(found[0].contains("warning: filters[0].rate_limit.service: no policy has `global`"), "{found:?}");
     }
 
     #[test]

@@ -31,24 +31,39 @@ impl Bootstrap {
 
     fn unknown(&self, config: &header_router::Config) -> Vec<Remark> {
         let Some(known) = &self.clusters else { return Vec::new() };
-        let names: Vec<&str> = known.iter().map(String::as_str).collect();
-        let unknown = header_router::clusters(config).into_iter().filter(|(_, name)| !names.contains(name));
-        let told = |(at, name): (String, &str)| {
-            let near =
-                config::nearest(name, &names).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-            Remark::new(at, format!("no cluster of the bootstrap has the name {name:?}{near}"))
+        let unknown = header_router::clusters(config).into_iter();
+        unknown.filter_map(|(at, name)| Some(Remark::new(at, unknown_cluster(known, name)?))).collect()
+    }
+
+    /// A rate limit service whose cluster is none: nothing would be limited, and no filter can know before a request comes.
+    pub fn mistakes(&self, plugin: &Plugin<'_>) -> Vec<Finding> {
+        let (Some(known), json) = (&self.clusters, plugin.json()) else { return Vec::new() };
+        let of = |config: &rate_limit::Config| {
+            let (at, name) = rate_limit::cluster(config)?;
+            Some(Remark::new(at, unknown_cluster(known, name)?))
         };
-        unknown.map(told).collect()
+        let remarks: Vec<Remark> = match plugin.filter {
+            Known::RateLimit => config::parse(&json).ok().as_ref().and_then(of).into_iter().collect(),
+            Known::Suite => {
+                let suite: Option<suite::Config> = config::parse(&json).ok();
+                let filters = suite.iter().flat_map(|suite| &suite.filters).enumerate();
+                let found = filters.filter_map(|(number, filter)| match filter {
+                    FilterConfig::RateLimit(config) => {
+                        of(config).map(|remark| remark.within(&format!("filters[{number}].rate_limit")))
+                    }
+                    FilterConfig::HeaderRouter(_) | FilterConfig::PrefixRewrite(_) => None,
+                });
+                found.collect()
+            }
+            Known::HeaderRouter | Known::PrefixRewrite => Vec::new(),
+        };
+        remarks.into_iter().map(|remark| finding(plugin, remark)).collect()
     }
 
     /// Warnings about a configuration that its filter takes.
     pub fn warnings(&self, plugin: &Plugin<'_>) -> Vec<Finding> {
         let Ok(remarks) = self.remarks(plugin) else { return Vec::new() };
-        let finding = |remark: Remark| Finding {
-            position: plugin.locate(&remark.at),
-            why: if remark.at.is_empty() { remark.why } else { format!("{}: {}", remark.at, remark.why) },
-        };
-        let mut findings: Vec<_> = remarks.into_iter().map(finding).collect();
+        let mut findings: Vec<_> = remarks.into_iter().map(|remark| finding(plugin, remark)).collect();
         findings.sort_by_key(|finding| (finding.position.line, finding.position.column));
         findings
     }
@@ -63,7 +78,7 @@ impl Bootstrap {
         match plugin.filter {
             Known::HeaderRouter => router(&config::parse(&json)?),
             Known::PrefixRewrite => prefix_rewrite::lint(&config::parse(&json)?),
-            Known::RateLimit => Ok(Vec::new()),
+            Known::RateLimit => rate_limit::lint(&config::parse(&json)?),
             Known::Suite => {
                 let suite: suite::Config = config::parse(&json)?;
                 let mut all = Vec::new();
@@ -71,7 +86,7 @@ impl Bootstrap {
                     let (name, remarks) = match filter {
                         FilterConfig::HeaderRouter(config) => ("header_router", router(config)?),
                         FilterConfig::PrefixRewrite(config) => ("prefix_rewrite", prefix_rewrite::lint(config)?),
-                        FilterConfig::RateLimit(_) => continue,
+                        FilterConfig::RateLimit(config) => ("rate_limit", rate_limit::lint(config)?),
                     };
                     let at = format!("filters[{number}].{name}");
                     all.extend(remarks.into_iter().map(|remark| remark.within(&at)));
@@ -80,6 +95,23 @@ impl Bootstrap {
             }
         }
     }
+}
+
+fn finding(plugin: &Plugin<'_>, remark: Remark) -> Finding {
+    Finding {
+        position: plugin.locate(&remark.at),
+        why: if remark.at.is_empty() { remark.why } else { format!("{}: {}", remark.at, remark.why) },
+    }
+}
+
+/// That no cluster has this name, if none has.
+fn unknown_cluster(known: &[String], name: &str) -> Option<String> {
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    if names.contains(&name) {
+        return None;
+    }
+    let near = config::nearest(name, &names).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+    Some(format!("no cluster of the bootstrap has the name {name:?}{near}"))
 }
 
 /// A plugin whose rules look at bodies, and whose host will not wait for them.

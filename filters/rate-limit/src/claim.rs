@@ -2,6 +2,7 @@
 
 use crate::config::{Mode, OnFull};
 use crate::limit::{Limit, Now, Verdict};
+use crate::limiter::Price;
 use crate::policy::Policy;
 use crate::remote::{Remote, Said, Spent};
 use crate::set::{self, Row, State};
@@ -79,11 +80,12 @@ impl Claim {
         self.policy.global.as_ref().map_or(0, |global| global.terms.lasts)
     }
 
-    /// Takes so much at first, if it is known, in place of what the policy says. What would never fit is cut down to what does: the
-    /// rest becomes a debt when it is settled.
-    pub(crate) fn estimate(&mut self, estimate: Option<u64>) {
-        let Some(estimate) = estimate else { return };
-        self.cost = self.limits.iter().filter_map(Limit::capacity).fold(estimate, u64::min);
+    /// Takes this at first, in place of what the policy says. What is cut down to what fits becomes a debt when it is settled.
+    pub(crate) fn set_price(&mut self, price: Price) {
+        self.cost = match price {
+            Price::Exact(units) => units.min(crate::bucket::MAX_UNITS),
+            Price::Estimate(units) => self.limits.iter().filter_map(Limit::capacity).fold(units, u64::min),
+        };
         self.is_exact = false;
     }
 

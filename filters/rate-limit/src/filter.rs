@@ -2,10 +2,10 @@
 
 use crate::config::Config;
 use crate::headers;
-use crate::limiter::{Asking, Decision, Limiter, Step};
+use crate::limiter::{Asking, Decision, Limiter, Price, Step};
 use crate::reservation::Reservation;
 use filter_kit::matching::{Request, World};
-use filter_kit::{Answer, Body, ConfigError, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config};
+use filter_kit::{Answer, Body, Callout, ConfigError, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config};
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -68,17 +68,72 @@ pub struct RateLimitStream {
     reservation: Option<Reservation>,
 }
 
-impl RateLimitStream {
-    fn carry_out(&mut self, step: Step, head: &mut Head) -> Flow {
+/// What becomes of a request that another filter asks about.
+#[derive(Debug)]
+pub enum Reserved {
+    /// It passes.
+    Passed(Passed),
+    /// It is answered with this.
+    Refused(Reply),
+    /// A service has to be asked first: its answer goes to [`RateLimit::resume`].
+    Ask(Callout, Box<Asking>),
+}
+
+/// A request that passes.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// What is to be settled, or ended, later.
+    pub reservation: Option<Reservation>,
+    /// Headers that tell the client what is left, and those of the service.
+    pub response_headers: Vec<(Cow<'static, str>, Vec<u8>)>,
+    /// Headers of the service for the request.
+    pub request_headers: Vec<(String, Vec<u8>)>,
+}
+
+impl RateLimit {
+    /// Takes an estimate of what a request will cost, in place of what the policies say: the base of limits whose unit is known only from
+    /// the response, such as tokens of a language model. An estimate that never fits is cut down to what does, since the request could
+    /// never pass otherwise. [`Reservation::settle`] corrects it, [`Reservation::end`] has to follow.
+    pub fn reserve(&self, head: &Head, estimate: u64, env: &dyn Env) -> Reserved {
+        let world = World::new(env, None);
+        let target = self.limiter.matching.path_form().apply(head.path());
+        let request = Request::new(head, &target, &self.limiter.matching, &world);
+        self.limiter.reserved(self.limiter.begin(&request, Some(Price::Estimate(estimate)), env))
+    }
+
+    /// Goes on when the service has answered.
+    pub fn resume(&self, head: &Head, asking: Asking, answer: &Answer, env: &dyn Env) -> Reserved {
+        let world = World::new(env, None);
+        let target = self.limiter.matching.path_form().apply(head.path());
+        let request = Request::new(head, &target, &self.limiter.matching, &world);
+        self.limiter.reserved(self.limiter.go_on(asking, answer, &request, env))
+    }
+}
+
+impl Limiter {
+    fn reserved(&self, step: Step) -> Reserved {
         match step {
-            Step::Ask(callout, asking) => {
+            Step::Ask(callout, asking) => Reserved::Ask(callout, asking),
+            Step::Done(Decision { reply: Some(reply), .. }) => Reserved::Refused(reply),
+            Step::Done(Decision { told, reservation, response_headers: added, request_headers, .. }) => {
+                let mut response_headers = headers::headers(&told, self.answer.told, None);
+                response_headers.extend(added.into_iter().map(|(name, value)| (Cow::Owned(name), value)));
+                Reserved::Passed(Passed { reservation, response_headers, request_headers })
+            }
+        }
+    }
+}
+
+impl RateLimitStream {
+    fn carry_out(&mut self, reserved: Reserved, head: &mut Head) -> Flow {
+        match reserved {
+            Reserved::Ask(callout, asking) => {
                 self.asking = Some(asking);
                 Flow::Call(callout)
             }
-            Step::Done(Decision { reply: Some(reply), .. }) => Flow::Reply(reply),
-            Step::Done(Decision { told, reservation, response_headers, request_headers, .. }) => {
-                self.headers = headers::headers(&told, self.limiter.answer.told, None);
-                self.headers.extend(response_headers.into_iter().map(|(name, value)| (Cow::Owned(name), value)));
+            Reserved::Refused(reply) => Flow::Reply(reply),
+            Reserved::Passed(Passed { reservation, response_headers, request_headers }) => {
+                self.headers = response_headers;
                 self.reservation = reservation;
                 for (name, value) in request_headers {
                     // what is no header stays out
@@ -96,14 +151,14 @@ impl Stream for RateLimitStream {
         let world = World::new(env, None);
         let target = limiter.matching.path_form().apply(head.path());
         let request = Request::new(head, &target, &limiter.matching, &world);
-        let step = limiter.begin(&request, None, env);
+        let reserved = limiter.reserved(limiter.begin(&request, None, env));
         // upstreams see the path that the policies have seen
-        if let (false, Cow::Owned(normalized)) = (is_refusal(&step), target)
+        if let (false, Cow::Owned(normalized)) = (matches!(reserved, Reserved::Refused(_)), target)
             && head.set(":path", &normalized).is_err()
         {
             return Flow::Reply(Reply::status(400, "sluice_rate_limit_invalid_path"));
         }
-        self.carry_out(step, head)
+        self.carry_out(reserved, head)
     }
 
     fn on_answer(&mut self, head: &mut Head, _: Option<&mut Body>, answer: Answer, env: &dyn Env) -> Flow {
@@ -112,8 +167,8 @@ impl Stream for RateLimitStream {
         let world = World::new(env, None);
         let target = head.path().to_vec();
         let request = Request::new(head, &target, &limiter.matching, &world);
-        let step = limiter.go_on(*asking, &answer, &request, env);
-        self.carry_out(step, head)
+        let reserved = limiter.reserved(limiter.go_on(*asking, &answer, &request, env));
+        self.carry_out(reserved, head)
     }
 
     fn lasts(&self) -> bool {
@@ -133,8 +188,4 @@ impl Stream for RateLimitStream {
             reservation.end(env);
         }
     }
-}
-
-fn is_refusal(step: &Step) -> bool {
-    matches!(step, Step::Done(Decision { reply: Some(_), .. }))
 }

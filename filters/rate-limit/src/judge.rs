@@ -2,7 +2,7 @@
 
 use crate::filter::RateLimit;
 use crate::headers;
-use crate::limiter::{Decision, Step};
+use crate::limiter::{Decision, Price, Step};
 use crate::reservation::Reservation;
 use filter_kit::matching::{Request, World};
 use filter_kit::{Answer, Callout, Env, Head};
@@ -46,11 +46,13 @@ pub struct Left {
 const MILLISECOND: u64 = 1_000_000;
 
 impl RateLimit {
-    /// Decides on a request as the running filter does: takes what it takes, counts what it counts. `ask` answers for the service. The
-    /// reservation is there if something has to be settled, or ended, later.
+    /// Decides on a request as the running filter does: takes what it takes, counts what it counts. `cost`, if it is known, stands in
+    /// place of what the policies say, and can be settled. `ask` answers for the service. The reservation is there if something has
+    /// to be settled, or ended, later.
     pub fn judge(
         &self,
         head: &Head,
+        cost: Option<u64>,
         env: &dyn Env,
         ask: &mut dyn FnMut(&Callout) -> Answer,
     ) -> (Judgement, Option<Reservation>) {
@@ -58,7 +60,7 @@ impl RateLimit {
         let world = World::new(env, None);
         let target = limiter.matching.path_form().apply(head.path());
         let request = Request::new(head, &target, &limiter.matching, &world);
-        let mut step = limiter.begin(&request, None, env);
+        let mut step = limiter.begin(&request, cost.map(Price::Exact), env);
         let decision = loop {
             match step {
                 Step::Done(decision) => break decision,

@@ -13,6 +13,7 @@ mod judge;
 pub mod key;
 pub mod limit;
 mod limiter;
+mod lint;
 mod policy;
 pub mod remote;
 mod reservation;
@@ -26,8 +27,10 @@ pub use config::{
     TierLimitConfig, WindowConfig,
 };
 pub use explain::{Explanation, Wanted};
-pub use filter::{RateLimit, RateLimitStream};
+pub use filter::{Passed, RateLimit, RateLimitStream, Reserved};
 pub use judge::{Judgement, Left};
+pub use limiter::Asking;
+pub use lint::{cluster, lint};
 pub use reservation::Reservation;
 
 #[cfg(test)]

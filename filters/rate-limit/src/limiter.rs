@@ -70,6 +70,15 @@ pub(crate) enum Sent {
 /// From a row to what the limits say, and the row afterwards if it changes.
 type Take<'a> = dyn FnMut(Option<&[u8]>) -> (Outcome, Option<Vec<u8>>) + 'a;
 
+/// What a request takes at first, to be settled later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Price {
+    /// So many units; refused where so many never fit.
+    Exact(u64),
+    /// At most as many as fit.
+    Estimate(u64),
+}
+
 /// What becomes of a request.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -186,9 +195,8 @@ impl Limiter {
         })
     }
 
-    /// Decides on a request, as far as that is possible here. `estimate` takes the place of what the policies say that it costs; it
-    /// is corrected later.
-    pub(crate) fn begin(self: &Rc<Self>, request: &Request<'_>, estimate: Option<u64>, env: &dyn Env) -> Step {
+    /// Decides on a request, as far as that is possible here. `price` takes the place of what the policies say that it costs.
+    pub(crate) fn begin(self: &Rc<Self>, request: &Request<'_>, price: Option<Price>, env: &dyn Env) -> Step {
         if self.log_fields
             && let Some(consumer) = self.consumers.as_ref().and_then(|consumers| consumers.of(request, env))
         {
@@ -208,7 +216,9 @@ impl Limiter {
                 }
                 Asked::Claim(mut claim) => {
                     claim.is_enforced = is_enforced(policy, env);
-                    claim.estimate(estimate);
+                    if let Some(price) = price {
+                        claim.set_price(price);
+                    }
                     claims.push(claim);
                 }
             }
