@@ -20,6 +20,9 @@ pub struct Lines {
 /// A line's number, and its request or what is wrong with it.
 pub type Numbered = (u64, Result<Request, String>);
 
+/// A line's number, and what stands in it or is wrong with it.
+pub type NumberedEntry = (u64, Result<Entry, String>);
+
 /// What a line of a timeline may be.
 #[derive(Debug)]
 pub enum Entry {
@@ -75,7 +78,7 @@ impl Lines {
     ///
     /// # Errors
     /// If the file cannot be read on.
-    pub fn next_entry(&mut self) -> Result<Option<(u64, Result<Entry, String>)>, String> {
+    pub fn next_entry(&mut self) -> Result<Option<NumberedEntry>, String> {
         loop {
             let whole = match self.read() {
                 Ok(None) => return Ok(None),

@@ -1,3 +1,6 @@
+mod global;
+mod settle;
+
 use super::*;
 use filter_kit::env::Store;
 use filter_kit::{CounterId, Filter, FixedEnv, Flow, Head, Reply, Stream};
