@@ -70,6 +70,7 @@ pub struct FixedEnv {
     wall: Cell<u64>,
     store: Store,
     contended: Cell<u32>,
+    clusters: Option<Vec<String>>,
     calls: RefCell<Vec<(Callout, u64)>>,
     log_fields: RefCell<BTreeMap<String, Vec<u8>>>,
     errors: RefCell<Vec<String>>,
@@ -113,6 +114,13 @@ impl FixedEnv {
     #[must_use]
     pub fn with_store(mut self, store: Store) -> Self {
         self.store = store;
+        self
+    }
+
+    /// The same where only these clusters can be asked; otherwise any can.
+    #[must_use]
+    pub fn with_clusters(mut self, names: &[&str]) -> Self {
+        self.clusters = Some(names.iter().map(ToString::to_string).collect());
         self
     }
 
@@ -205,8 +213,11 @@ impl Env for FixedEnv {
     }
 
     fn call(&self, callout: &Callout, tag: u64) -> bool {
-        self.calls.borrow_mut().push((callout.clone(), tag));
-        true
+        let known = self.clusters.as_ref().is_none_or(|clusters| clusters.contains(&callout.cluster));
+        if known {
+            self.calls.borrow_mut().push((callout.clone(), tag));
+        }
+        known
     }
 
     fn set_log_field(&self, name: &str, value: &[u8]) {

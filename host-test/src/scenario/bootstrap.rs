@@ -28,6 +28,17 @@ pub fn cluster(name: &str, port: u16, filters: &[&FilterUse], modules: &Modules)
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(port)}}]}]}})
 }
 
+/// The cluster of the rate limit service.
+pub fn service_cluster(name: &str, port: u16) -> Value {
+    let options = json!({
+        "@type": format!("{TYPES}.upstreams.http.v3.HttpProtocolOptions"),
+        "explicit_http_config": {"http2_protocol_options": {}}});
+    json!({
+        "name": name, "type": "STATIC", "connect_timeout": "2s",
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(port)}}]}]}})
+}
+
 /// The listener of a scenario.
 pub fn listener(scenario: &Scenario, port: u16, modules: &Modules, log: Option<&AccessLog>) -> Value {
     let filters: Vec<&FilterUse> = scenario.file.filters_at(Position::Downstream).collect();

@@ -45,6 +45,10 @@ pub fn compare(case: &Case, seen: &Observation) -> Vec<Difference> {
     for (name, expected) in &case.log {
         found.compare(&format!("log.{name}"), expected.as_bytes(), Some(seen.log_field(name)));
     }
+    if let Some(expected) = case.service.as_ref().filter(|expected| **expected != seen.service) {
+        let (at, expected, seen) = ("service".to_owned(), calls(expected), calls(&seen.service));
+        found.0.push(Difference { at, expected, seen });
+    }
     found.0
 }
 
@@ -79,7 +83,19 @@ pub fn common(case: &Case, seen: &Observation) -> Vec<(String, String)> {
     for name in case.log.keys() {
         field(&format!("log.{name}"), Some(seen.log_field(name)));
     }
+    if case.service.is_some() {
+        field("service", Some(calls(&seen.service).as_bytes()));
+    }
     fields
+}
+
+/// Calls for people.
+fn calls(calls: &[rate_limit_service::Call]) -> String {
+    if calls.is_empty() {
+        "no call".to_owned()
+    } else {
+        calls.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n               ")
+    }
 }
 
 /// Headers that belong to a connection, not to a message.

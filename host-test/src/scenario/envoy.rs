@@ -1,15 +1,17 @@
-//! The `envoy` runner: the `.wasm` files in a real Envoy. One process serves all files of a run; only those with upstream
-//! filters, which belong to the clusters, have one each.
+//! The `envoy` runner: the `.wasm` files in a real Envoy. One process serves all files of a run that know the same rate limit service; only
+//! those with upstream filters, which belong to the clusters, have one each.
 
 use super::access_log::AccessLog;
-use super::bootstrap::{cluster, listener, socket};
+use super::bootstrap::{cluster, listener, service_cluster, socket};
 use super::connection;
-use super::format::{Case, FilterUse, Position, Scenario, expand};
+use super::format::{Case, File, FilterUse, Leaves, Position, Scenario, expand};
 use super::observe::{Message, Observation};
 use super::routing;
+use super::service::CLUSTER;
+use super::settled::{Kind, Served, settle};
 use super::upstreams::Upstreams;
 use super::wasm::Modules;
-use super::wire::{self, Kind, Reader};
+use super::wire::{self, Reader};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -28,16 +30,22 @@ pub struct Envoys {
 impl Envoys {
     /// Starts as many as these scenarios need.
     pub fn start(binary: &Path, modules: &Modules, scenarios: &[Scenario]) -> Result<Self, String> {
-        let mut groups: Vec<Vec<&Scenario>> = vec![Vec::new()];
+        let mut groups: Vec<Vec<&Scenario>> = Vec::new();
         let mut places = Vec::new();
+        let is_alone = |scenario: &Scenario| scenario.file.filters_at(Position::Upstream).next().is_some();
         for scenario in scenarios {
-            let alone = scenario.file.filters_at(Position::Upstream).next().is_some();
-            if alone {
-                places.push((groups.len(), 0));
-                groups.push(vec![scenario]);
-            } else if let Some(common) = groups.first_mut() {
-                places.push((0, common.len()));
-                common.push(scenario);
+            let kind = Kind::of(&scenario.file);
+            let fits =
+                |group: &Vec<&Scenario>| group.iter().all(|other| !is_alone(other) && Kind::of(&other.file) == kind);
+            match groups.iter_mut().enumerate().find(|(_, group)| !is_alone(scenario) && fits(group)) {
+                Some((number, group)) => {
+                    places.push((number, group.len()));
+                    group.push(scenario);
+                }
+                None => {
+                    places.push((groups.len(), 0));
+                    groups.push(vec![scenario]);
+                }
             }
         }
         let running = groups.iter().map(|group| Envoy::start(binary, modules, group)).collect::<Result<_, _>>()?;
@@ -60,6 +68,7 @@ struct Envoy {
     logs: Vec<Option<AccessLog>>,
     admin: u16,
     upstreams: Upstreams,
+    service: Served,
     folder: PathBuf,
 }
 
@@ -76,6 +85,7 @@ impl Envoy {
         for cluster in clusters {
             served.push((cluster.clone(), upstreams.serve(cluster).map_err(|error| error.to_string())?));
         }
+        let service = Served::start(scenarios).map_err(|error| format!("the rate limit service: {error}"))?;
         let mut ports = free_ports(scenarios.len() + 1).map_err(|error| error.to_string())?;
         let admin = ports.pop().unwrap_or_default();
         let folder = folder().map_err(|error| error.to_string())?;
@@ -86,7 +96,8 @@ impl Envoy {
             listeners.map(|((scenario, port), log)| listener(scenario, *port, modules, log.as_ref())).collect();
         let behind: Vec<&FilterUse> =
             scenarios.iter().flat_map(|scenario| scenario.file.filters_at(Position::Upstream)).collect();
-        let clusters: Vec<Value> = served.iter().map(|(name, port)| cluster(name, *port, &behind, modules)).collect();
+        let clusters = served.iter().map(|(name, port)| cluster(name, *port, &behind, modules));
+        let clusters: Vec<Value> = clusters.chain(service.port().map(|port| service_cluster(CLUSTER, port))).collect();
         let bootstrap = json!({
             "admin": {"address": socket(admin)},
             "static_resources": {"listeners": listeners, "clusters": clusters}});
@@ -97,7 +108,7 @@ impl Envoy {
         command.arg(&log).args(["--file-flush-interval-msec", "20"]);
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?;
-        let mut envoy = Self { process, listeners: ports, logs, admin, upstreams, folder };
+        let mut envoy = Self { process, listeners: ports, logs, admin, upstreams, service, folder };
         envoy.wait(&log)?;
         Ok(envoy)
     }
@@ -119,16 +130,19 @@ impl Envoy {
 
     fn run(&self, listener: usize, scenario: &Scenario, case: &Case) -> Result<Observation, String> {
         let port = self.listeners.get(listener).copied().unwrap_or_default();
+        self.service.reset(&scenario.file)?;
         self.upstreams.expect(case);
         let before = self.counters(case)?;
         for _ in 1..case.times {
             self.exchange(port, case).map_err(|error| format!("the client: {error}"))?;
+            self.settle(&scenario.file, case)?;
             self.upstreams.take();
             self.upstreams.expect(case);
         }
         let access_log = self.logs.get(listener).and_then(Option::as_ref);
         let logged = access_log.map_or(0, AccessLog::lines);
         let (client, reset) = self.exchange(port, case).map_err(|error| format!("the client: {error}"))?;
+        self.settle(&scenario.file, case)?;
         let mirror = self.mirror(scenario, case);
         let after = self.counters(case)?;
         let mut log = access_log.map_or_else(|| Ok(BTreeMap::new()), |log| log.fields(logged, BOUND))?;
@@ -141,7 +155,23 @@ impl Envoy {
         if got.len() > 1 {
             return Err(format!("the upstream got {} requests", got.len()));
         }
-        Ok(Observation { upstream: got.pop(), mirror, client, reset, counters: grown.collect(), log })
+        Ok(Observation {
+            upstream: got.pop(),
+            mirror,
+            client,
+            reset,
+            counters: grown.collect(),
+            log,
+            service: self.service.calls(),
+        })
+    }
+
+    /// Waits until nothing is under way any more: the last request, and calls that nothing has waited for.
+    fn settle(&self, file: &File, case: &Case) -> Result<(), String> {
+        if file.rate_limit_service.is_none() && case.request.leaves.is_none() {
+            return Ok(());
+        }
+        settle(BOUND, || self.admin("/stats?filter=_rq_.*active$").map_err(|error| format!("stats: {error}")))
     }
 
     /// The copy of the request, if it or the case lets one be expected.
@@ -160,6 +190,7 @@ impl Envoy {
     }
 
     fn exchange(&self, port: u16, case: &Case) -> io::Result<(Message, bool)> {
+        let calls = self.service.calls().len();
         let mut socket = connect(port)?;
         let request = &case.request;
         let first = [request.method.as_bytes(), b" ", request.path.bytes(), b" HTTP/1.1"].concat();
@@ -172,13 +203,35 @@ impl Envoy {
         let mut sending = socket.try_clone()?;
         // an answer may come before the request has ended, and then nobody reads the rest
         let sender = std::thread::spawn(move || sending.write_all(&bytes));
-        let received = Reader::new(&mut socket).message(Kind::Response { to_head: request.method == "HEAD" });
+        let left = request.leaves.map(|what| self.leave(what, calls)).transpose();
+        if request.leaves.is_some() {
+            socket.shutdown(std::net::Shutdown::Both).ok();
+            sender.join().ok();
+            return left.map(|_| (Message::default(), false));
+        }
+        let received = Reader::new(&mut socket).message(wire::Kind::Response { to_head: request.method == "HEAD" });
         socket.shutdown(std::net::Shutdown::Both).ok();
         sender.join().ok();
         match received? {
             Some(received) => Ok((received.message, !received.complete)),
             None => Ok((Message::default(), true)),
         }
+    }
+
+    /// Waits for the moment at which the client leaves; `calls` is how many the service had got before.
+    fn leave(&self, what: Leaves, calls: usize) -> io::Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < BOUND {
+            let now = match what {
+                Leaves::Service => self.service.calls().len() > calls,
+                Leaves::Upstream => self.upstreams.any(|_| true),
+            };
+            if now {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Err(io::Error::other("the client was to leave while something is waited for, and nothing was"))
     }
 
     fn counters(&self, case: &Case) -> Result<BTreeMap<String, u64>, String> {
@@ -205,7 +258,7 @@ pub(super) fn admin(port: u16, path: &str) -> io::Result<Vec<u8>> {
     let head = format!("GET {path} HTTP/1.1");
     let headers = [("host".to_owned(), b"admin".to_vec()), ("connection".to_owned(), b"close".to_vec())];
     socket.write_all(&wire::write(head.as_bytes(), &headers, None, &[]))?;
-    let received = Reader::new(socket).message(Kind::Response { to_head: false })?;
+    let received = Reader::new(socket).message(wire::Kind::Response { to_head: false })?;
     Ok(received.map(|received| received.message.body).unwrap_or_default())
 }
 

@@ -1,11 +1,17 @@
 //! One exchange of the `host` runner: through the downstream filters, the route decision, the upstream filters, and back.
 
 use super::connection;
-use super::format::{Case, File, expand};
+use super::format::{Case, File, Leaves, expand};
 use super::observe::{Message, Observation};
 use super::routing::{Destination, destination, mirror};
+use super::service::{Ask, Services};
 use super::wasm::{Plan, pieces, request_head, response_head};
-use crate::{Attributes, Effect, HeaderMap, LocalReply, Meter, StreamId, Worker};
+use crate::{
+    Attributes, CalloutToken, Effect, GrpcAnswer, GrpcCallout, HeaderMap, LocalReply, Meter, StreamId, Worker,
+};
+use filter_kit::Answer;
+use std::collections::VecDeque;
+use std::time::Duration;
 
 /// A chain of filters and the stream that goes through it.
 struct Chain {
@@ -17,7 +23,13 @@ struct Chain {
     response: Side,
     /// The latter once more, for the next chain.
     outward: Vec<Effect>,
+    services: Services,
+    /// Answers of services that the filters have not got yet.
+    waiting: VecDeque<(CalloutToken, GrpcAnswer)>,
 }
+
+/// Answers after which a filter that asks again at every answer is stopped.
+const MAX_ANSWERS: usize = 10_000;
 
 /// What left a chain on one side.
 #[derive(Default)]
@@ -29,10 +41,10 @@ struct Side {
 }
 
 impl Chain {
-    fn open(mut worker: Worker, attributes: Attributes) -> Self {
+    fn open(mut worker: Worker, attributes: Attributes, services: Services) -> Self {
         let id = worker.open(attributes.clone());
         let (request, response) = (Side::default(), Side::default());
-        Self { worker, attributes, id, request, response, outward: Vec::new() }
+        Self { worker, attributes, id, request, response, outward: Vec::new(), services, waiting: VecDeque::new() }
     }
 
     /// The next stream through the same filters.
@@ -51,24 +63,68 @@ impl Chain {
         for effect in call(&mut self.worker, self.id) {
             self.take(effect);
         }
+        self.send();
     }
 
-    /// A whole request, as far as it gets before it is answered.
-    fn request(&mut self, head: HeaderMap, body: Vec<u8>, trailers: Vec<(String, Vec<u8>)>, plan: &Plan) {
+    /// The services get what the filters ask, at once and in this order.
+    fn send(&mut self) {
+        for call in self.worker.grpc_callouts() {
+            let answer = ask(&self.services, &call);
+            self.waiting.push_back((call.token, answer));
+        }
+    }
+
+    /// Answers calls in their order, while `wanted`.
+    fn answer_while(&mut self, wanted: impl Fn(&Self) -> bool) -> Result<(), String> {
+        for _ in 0..MAX_ANSWERS {
+            if !wanted(self) {
+                return Ok(());
+            }
+            let Some((token, answer)) = self.waiting.pop_front() else { return Ok(()) };
+            let id = self.id;
+            let effects = self.worker.answer_grpc(token, answer);
+            effects.into_iter().filter(|(stream, _)| *stream == id).for_each(|(_, effect)| self.take(effect));
+            self.send();
+        }
+        Err("a filter asks again and again".to_owned())
+    }
+
+    /// The filters hold a request back whose answers from services have not been given to them.
+    fn is_held(&self) -> bool {
+        !self.request.ended && !self.is_answered()
+    }
+
+    /// A whole request, as far as it gets before it is answered, or the client leaves.
+    fn request(
+        &mut self,
+        head: HeaderMap,
+        body: Vec<u8>,
+        trailers: Vec<(String, Vec<u8>)>,
+        plan: &Plan,
+        leaves: bool,
+    ) -> Result<(), String> {
         let ended = body.is_empty() && trailers.is_empty();
         self.call(|worker, id| worker.request_headers(id, head, ended));
-        if ended {
-            return;
-        }
-        for (piece, end) in pieces(&body, plan, trailers.is_empty()) {
-            if self.response.begun {
-                return;
+        let mut pieces = if ended { Vec::new() } else { pieces(&body, plan, trailers.is_empty()) }.into_iter();
+        loop {
+            if plan.answers_at_once && !leaves {
+                self.answer_while(Self::is_held)?;
+            } else if self.worker.request_is_full(self.id) {
+                if leaves {
+                    return Ok(());
+                }
+                self.answer_while(|chain| chain.worker.request_is_full(chain.id) && chain.is_held())?;
             }
+            if self.response.begun {
+                return Ok(());
+            }
+            let Some((piece, end)) = pieces.next() else { break };
             self.call(|worker, id| worker.request_data(id, piece, end));
         }
-        if !trailers.is_empty() && !self.response.begun {
+        if !trailers.is_empty() {
             self.call(|worker, id| worker.request_trailers(id, trailers.into_iter().collect()));
         }
+        if leaves { Ok(()) } else { self.answer_while(Self::is_held) }
     }
 
     fn take(&mut self, effect: Effect) {
@@ -108,6 +164,8 @@ pub struct Exchange<'a> {
     upstream: Chain,
     seen: Observation,
     meters: Vec<Meter>,
+    /// The client has left.
+    left: bool,
 }
 
 impl<'a> Exchange<'a> {
@@ -119,52 +177,70 @@ impl<'a> Exchange<'a> {
         file: &'a File,
         case: &'a Case,
         plan: &'a Plan,
-        downstream: Worker,
-        upstream: Worker,
+        services: &Services,
+        [downstream, upstream]: [Worker; 2],
     ) -> Result<(Observation, Vec<Meter>), String> {
         let head: HeaderMap = request_head(case).into_iter().collect();
         let attributes = connection::attributes(case);
         let behind = Attributes { behind_routing: true, ..attributes.clone() };
-        let (downstream, upstream) = (Chain::open(downstream, attributes), Chain::open(upstream, behind));
+        let downstream = Chain::open(downstream, attributes, services.clone());
+        let upstream = Chain::open(upstream, behind, services.clone());
         let (seen, meters) = (Observation::default(), Vec::new());
-        let mut exchange = Exchange { file, case, plan, downstream, upstream, seen, meters };
-        exchange.go(head);
+        let mut exchange = Exchange { file, case, plan, downstream, upstream, seen, meters, left: false };
+        exchange.go(head)?;
+        if case.request.leaves.is_some() != exchange.left {
+            return Err("the client was to leave while something is waited for, and nothing was".to_owned());
+        }
         exchange.finish()
     }
 
-    fn go(&mut self, head: HeaderMap) {
-        let body = self.case.request.body.as_ref().map(|body| body.bytes().to_vec());
-        self.downstream.request(head, body.unwrap_or_default(), expand(&self.case.request.trailers), self.plan);
+    fn go(&mut self, head: HeaderMap) -> Result<(), String> {
+        let body = self.case.request.body.as_ref().map(|body| body.bytes().to_vec()).unwrap_or_default();
+        let leaves = self.leaves_at_call();
+        self.downstream.request(head, body, expand(&self.case.request.trailers), self.plan, leaves)?;
         if self.downstream.is_answered() || !self.downstream.request.ended {
-            return;
+            self.left = leaves && !self.downstream.waiting.is_empty();
+            return Ok(());
         }
         let routed = self.downstream.request.message.clone();
         let cluster = match destination(self.file, &routed.headers) {
             Destination::Cluster(cluster) => cluster,
             Destination::Answer(status) => {
                 let reply = LocalReply { status: status.into(), details: "route".into(), ..LocalReply::default() };
-                return self.downstream.call(|worker, id| worker.reply(id, reply));
+                self.downstream.call(|worker, id| worker.reply(id, reply));
+                return Ok(());
             }
         };
         if let Some((cluster, copy)) = mirror(self.file, &routed) {
-            self.seen.mirror = self.behind_routing(copy).map(|message| (cluster, message));
+            self.seen.mirror = self.behind_routing(copy)?.map(|message| (cluster, message));
             self.meters.extend(self.upstream.worker.meter(self.upstream.id));
             self.upstream.begin_anew();
         }
-        if let Some(message) = self.behind_routing(routed) {
-            self.seen.upstream = Some((cluster, message));
-            self.answer();
-        } else {
-            self.pass_response();
+        match self.behind_routing(routed)? {
+            Some(message) => {
+                self.seen.upstream = Some((cluster, message));
+                self.left = self.case.request.leaves == Some(Leaves::Upstream);
+                if !self.left {
+                    self.answer();
+                }
+            }
+            None if leaves => self.left = !self.upstream.waiting.is_empty(),
+            None => self.pass_response(),
         }
+        Ok(())
+    }
+
+    fn leaves_at_call(&self) -> bool {
+        self.case.request.leaves == Some(Leaves::Service)
     }
 
     /// Sends a message through the upstream filters; what comes out, if they do not answer it.
-    fn behind_routing(&mut self, message: Message) -> Option<Message> {
+    fn behind_routing(&mut self, message: Message) -> Result<Option<Message>, String> {
         let head = message.headers.into_iter().collect();
-        self.upstream.request(head, message.body, message.trailers, self.plan);
+        let leaves = self.leaves_at_call();
+        self.upstream.request(head, message.body, message.trailers, self.plan, leaves)?;
         let passed = self.upstream.request.ended && !self.upstream.is_answered();
-        passed.then(|| self.upstream.request.message.clone())
+        Ok(passed.then(|| self.upstream.request.message.clone()))
     }
 
     /// The upstream's answer goes back through both chains, piece by piece.
@@ -211,6 +287,9 @@ impl<'a> Exchange<'a> {
             self.meters.extend(chain.worker.meter(chain.id));
             // both chains of a stream share these in Envoy
             let state = chain.worker.close(chain.id).filter_state;
+            // the last calls, and those that nothing has waited for
+            chain.send();
+            chain.answer_while(|_| true)?;
             for name in self.case.log.keys() {
                 if let Some(value) = state.get(format!("wasm.{name}").as_bytes()) {
                     self.seen.log.insert(name.clone(), value.clone());
@@ -225,7 +304,7 @@ impl<'a> Exchange<'a> {
         }
         let mut seen = self.seen;
         let client = self.downstream.response;
-        seen.reset = client.reset || !client.ended;
+        seen.reset = !self.left && (client.reset || !client.ended);
         seen.client = client.message;
         for (_, message) in [&mut seen.upstream, &mut seen.mirror].into_iter().flatten() {
             check_length(message);
@@ -234,6 +313,16 @@ impl<'a> Exchange<'a> {
             check_length(&mut seen.client);
         }
         Ok((seen, self.meters))
+    }
+}
+
+/// Asks the service as a host does.
+fn ask(services: &Services, call: &GrpcCallout) -> GrpcAnswer {
+    let GrpcCallout { service, method, message, .. } = call;
+    let timeout = call.timeout.unwrap_or(Duration::MAX);
+    match services.ask(&Ask { service, method, message, timeout }) {
+        Answer::Message(message) => GrpcAnswer::Message(message),
+        Answer::Failed(status) => GrpcAnswer::Failed { status, message: String::new() },
     }
 }
 

@@ -39,6 +39,9 @@ pub struct File {
     /// Routes in place of the one by `x-sluice-cluster` and the fallback.
     #[serde(default)]
     pub routes: Vec<RouteUse>,
+    /// The service behind the cluster `rate-limit-service`; without it there is no such cluster. Each case begins with no counts.
+    #[serde(default)]
+    pub rate_limit_service: Option<rate_limit_service::Config>,
     /// What a runner has to be able to do; see `docs/scenarios.md`.
     #[serde(default)]
     pub needs: Vec<String>,
@@ -132,6 +135,9 @@ pub struct Case {
     /// What fields for the access log have to hold; `-` if they must not be set.
     #[serde(default)]
     pub log: std::collections::BTreeMap<String, String>,
+    /// The calls that the rate limit service has to get, all of them and in this order.
+    #[serde(default)]
+    pub service: Option<Vec<rate_limit_service::Call>>,
 }
 
 /// What the client sends.
@@ -154,6 +160,18 @@ pub struct Request {
     pub source: Option<std::net::IpAddr>,
     /// The port that it comes to.
     pub port: Option<u16>,
+    /// The client sends all of it and leaves while this is waited for; it sees nothing.
+    pub leaves: Option<Leaves>,
+}
+
+/// What is waited for when the client leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leaves {
+    /// The first call of the rate limit service that holds the request up; the service must not be quick.
+    Service,
+    /// The upstream, which has got the request and does not answer it.
+    Upstream,
 }
 
 impl Default for Request {
@@ -167,6 +185,7 @@ impl Default for Request {
             trailers: Vec::new(),
             source: None,
             port: None,
+            leaves: None,
         }
     }
 }
@@ -277,6 +296,9 @@ impl File {
     fn fault(&self) -> Option<(String, String)> {
         if !self.routes.is_empty() && self.fallback.is_some() {
             return Some(("fallback".to_owned(), "expected either \"routes\" or \"fallback\", found both".to_owned()));
+        }
+        if let Some(Err(invalid)) = self.rate_limit_service.as_ref().map(rate_limit_service::Config::check) {
+            return Some((format!("rate_limit_service.{}", invalid.at), invalid.why.to_owned()));
         }
         let faults = self.routes.iter().enumerate().filter_map(|(index, route)| {
             let (field, why) = route.fault(&self.clusters)?;

@@ -17,6 +17,8 @@ pub struct Observation {
     pub counters: BTreeMap<String, u64>,
     /// The fields for the access log that the case looks at, as far as they are set.
     pub log: BTreeMap<String, Vec<u8>>,
+    /// The calls that the rate limit service got.
+    pub service: Vec<rate_limit_service::Call>,
 }
 
 impl Observation {

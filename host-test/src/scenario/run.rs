@@ -183,7 +183,7 @@ fn ran(outcome: Result<Observation, String>) -> Seen {
 /// Every way in which bodies can arrive has to look the same from outside.
 fn host(modules: &mut Modules, scenario: &Scenario, case: &Case) -> Seen {
     let mut first: Option<(Observation, Cost)> = None;
-    for plan in wasm::plans(case) {
+    for plan in wasm::plans(&scenario.file, case) {
         match (wasm::run(modules, &scenario.file, case, &plan), &first) {
             (Err(why), _) => return Seen::Failed(format!("body {}: {why}", plan.name)),
             (Ok(outcome), None) => first = Some(outcome),

@@ -3,6 +3,7 @@
 use super::exchange::Exchange;
 use super::format::{Case, File, FilterUse, Position, expand};
 use super::observe::{Cost, Observation};
+use super::service::Services;
 use crate::{Clock, HeaderMap, Host, Metric, Module, PluginConfig, Role, Worker};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -106,14 +107,18 @@ pub struct Plan {
     pieces: Vec<usize>,
     /// The end comes with the last piece, not behind it.
     end_with_last: bool,
+    /// Services answer before the body comes, if they are asked by then; otherwise behind it.
+    pub answers_at_once: bool,
 }
 
 /// A body of this size up to which it is split at every position.
 const SPLIT_UP_TO: usize = 48;
 
-/// Whole, with the end or before it, byte by byte, and in two pieces at every position.
-pub fn plans(case: &Case) -> Vec<Plan> {
-    let plan = |name: String, pieces: Vec<usize>, end_with_last| Plan { name, pieces, end_with_last };
+/// Whole, with the end or before it, byte by byte, and in two pieces at every position; each with services that answer before and
+/// behind it, if there are any.
+pub fn plans(file: &File, case: &Case) -> Vec<Plan> {
+    let plan =
+        |name: String, pieces: Vec<usize>, end_with_last| Plan { name, pieces, end_with_last, answers_at_once: true };
     let mut plans = vec![plan("whole".into(), vec![usize::MAX], false)];
     let size = |text: &super::format::Text| text.bytes().len();
     let longest = case.request.body.as_ref().map_or(0, size).max(size(&case.response.body));
@@ -126,6 +131,14 @@ pub fn plans(case: &Case) -> Vec<Plan> {
         } else {
             plans.push(plan("in pieces of 1000".into(), vec![1000], false));
         }
+    }
+    if file.rate_limit_service.is_some() && case.request.body.is_some() {
+        let behind = |plan: &Plan| {
+            let name = format!("{}, answers behind it", plan.name);
+            Plan { name, answers_at_once: false, ..plan.clone() }
+        };
+        let more: Vec<Plan> = plans.iter().map(behind).collect();
+        plans.extend(more);
     }
     plans
 }
@@ -157,13 +170,16 @@ pub fn run(modules: &mut Modules, file: &File, case: &Case, plan: &Plan) -> Resu
         let plugins: Vec<PluginConfig> = plugins.collect::<Result<_, _>>()?;
         Worker::start(Arc::clone(&host), &plugins).map_err(|error| error.to_string())
     };
+    let services = Services::new(file)?;
+    host.set_clusters(services.clusters().iter().map(ToString::to_string));
     // what VMs share lives as long as one of them
     let _others = if case.times > 1 { Some(start(Position::Downstream)?) } else { None };
     for _ in 1..case.times {
-        Exchange::run(file, case, plan, start(Position::Downstream)?, start(Position::Upstream)?)?;
+        Exchange::run(file, case, plan, &services, [start(Position::Downstream)?, start(Position::Upstream)?])?;
     }
-    let (downstream, upstream) = (start(Position::Downstream)?, start(Position::Upstream)?);
-    let (mut observation, meters) = Exchange::run(file, case, plan, downstream, upstream)?;
+    let workers = [start(Position::Downstream)?, start(Position::Upstream)?];
+    let (mut observation, meters) = Exchange::run(file, case, plan, &services, workers)?;
+    observation.service = services.calls();
     let counters = host.metrics().snapshot().into_iter().filter_map(|(name, metric)| match metric {
         Metric::Counter(value) if value > 0 => Some((name, value)),
         _ => None,

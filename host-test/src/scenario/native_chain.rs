@@ -1,0 +1,254 @@
+//! A chain of pure filters, and messages on their way through it.
+
+use super::observe::Observation;
+use super::service::{Ask, Services};
+use filter_kit::{Answer, Body, Env, Filter, FixedEnv, Flow, Head, Reply, Stream};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A filter as a value of one type.
+pub trait Native {
+    /// As in [`Filter`].
+    fn stream(&self) -> Box<dyn Stream>;
+    /// Names of its counters.
+    fn names(&self) -> &[String];
+    /// As in [`Filter`].
+    fn on_answer(&self, tag: u64, answer: Answer, env: &dyn Env);
+}
+
+impl<F: Filter> Native for F {
+    fn stream(&self) -> Box<dyn Stream> {
+        Box::new(Filter::stream(self))
+    }
+
+    fn names(&self) -> &[String] {
+        self.metrics().names()
+    }
+
+    fn on_answer(&self, tag: u64, answer: Answer, env: &dyn Env) {
+        Filter::on_answer(self, tag, answer, env);
+    }
+}
+
+/// A filter at work.
+pub struct Running {
+    pub native: Box<dyn Native>,
+    stream: Box<dyn Stream>,
+    pub env: FixedEnv,
+    services: Services,
+    /// The client leaves at the first call that holds the request up.
+    leaves: bool,
+    request: Wanted,
+    response: Option<usize>,
+    /// It has seen the head.
+    begun: bool,
+    /// Answers of calls that nothing waits for.
+    answers: VecDeque<(u64, Answer)>,
+}
+
+/// What a filter waits for of a request.
+enum Wanted {
+    Nothing,
+    /// The body, of at most this size.
+    Body(usize),
+    /// The same, and the head is held.
+    Held(usize),
+}
+
+/// Why a request does not get through a chain.
+pub enum Stopped {
+    /// A filter answers it; the number of filters that the answer has to pass.
+    Replied(usize, Reply),
+    /// The client has left.
+    Left,
+}
+
+/// The client has left.
+struct Left;
+
+/// Answers after which a filter that asks again at every answer is stopped.
+const MAX_ANSWERS: usize = 10_000;
+
+impl Running {
+    pub fn new(native: Box<dyn Native>, env: FixedEnv, services: Services, leaves: bool) -> Self {
+        let stream = native.stream();
+        let (request, response, answers) = (Wanted::Nothing, None, VecDeque::new());
+        Self { native, stream, env, services, leaves, request, response, begun: false, answers }
+    }
+
+    /// The next stream of the same filter.
+    pub fn begin_anew(&mut self) {
+        self.stream = self.native.stream();
+        (self.request, self.response, self.begun) = (Wanted::Nothing, None, false);
+    }
+
+    /// The exchange is over; then the answers come that nothing has waited for.
+    pub fn end(&mut self) -> Result<(), String> {
+        if self.lasts() {
+            self.stream.on_end(&self.env);
+        }
+        for _ in 0..MAX_ANSWERS {
+            self.send();
+            let Some((tag, answer)) = self.answers.pop_front() else { return Ok(()) };
+            self.native.on_answer(tag, answer, &self.env);
+        }
+        Err("a filter asks again and again".to_owned())
+    }
+
+    fn lasts(&self) -> bool {
+        self.begun && self.stream.lasts()
+    }
+
+    /// Makes the calls that nothing waits for.
+    fn send(&mut self) {
+        for (callout, tag) in self.env.take_calls() {
+            self.answers.push_back((tag, ask(&self.services, &callout)));
+        }
+    }
+
+    /// Asks as often as the filter wants.
+    fn asked(&mut self, mut flow: Flow, head: &mut Head, mut body: Option<&mut Body>) -> Result<Flow, Left> {
+        self.send();
+        while let Flow::Call(callout) = flow {
+            // a call that cannot be made does not hold anything up
+            let known = self.services.clusters().contains(&callout.cluster.as_str());
+            let answer = ask(&self.services, &callout);
+            if self.leaves && known {
+                return Err(Left);
+            }
+            flow = self.stream.on_answer(head, body.as_deref_mut(), answer, &self.env);
+            self.send();
+        }
+        Ok(flow)
+    }
+
+    /// The whole body, if the filter asked for it.
+    fn body(&mut self, head: &mut Head, bytes: &mut Vec<u8>) -> Result<Option<Reply>, Left> {
+        let (Wanted::Body(limit) | Wanted::Held(limit)) = self.request else { return Ok(None) };
+        if bytes.len() > limit {
+            return Ok(Some(Reply::too_large()));
+        }
+        let mut body = Body::new(bytes.clone());
+        let held = matches!(self.request, Wanted::Held(_));
+        let flow = match held {
+            true => {
+                let flow = self.stream.on_held_request(head, &mut body, &self.env);
+                self.asked(flow, head, Some(&mut body))?
+            }
+            false => self.stream.on_request_body(&mut body, &self.env),
+        };
+        self.send();
+        if let Flow::Reply(reply) = flow {
+            return Ok(Some(reply));
+        }
+        let empty = bytes.is_empty();
+        *bytes = body.bytes().to_vec();
+        if held && !empty && head.get("content-length").is_some() {
+            // digits are always a header's value
+            let _ = head.set("content-length", bytes.len().to_string().as_bytes());
+        }
+        Ok(None)
+    }
+}
+
+fn ask(services: &Services, callout: &filter_kit::Callout) -> Answer {
+    if !services.clusters().contains(&callout.cluster.as_str()) {
+        return Answer::UNAVAILABLE;
+    }
+    let timeout = Duration::from_millis(callout.timeout_ms.max(1).into());
+    services.ask(&Ask { service: callout.service, method: callout.method, message: &callout.message, timeout })
+}
+
+/// The way in through a chain.
+pub fn inward(
+    chain: &mut [Running],
+    mut head: Head,
+    mut bytes: Vec<u8>,
+    no_trailers: bool,
+) -> Result<(Head, Vec<u8>), Stopped> {
+    // a message of no bytes ends with its head
+    let ended = no_trailers && bytes.is_empty();
+    let mut reached = 0;
+    while reached < chain.len() {
+        let from = reached;
+        match heads(chain, &mut reached, &mut head, ended) {
+            Ok(None) => {}
+            Ok(Some(reply)) => return Err(Stopped::Replied(reached, reply)),
+            Err(Left) => return Err(Stopped::Left),
+        }
+        for (index, running) in chain.iter_mut().enumerate().take(reached).skip(from) {
+            match running.body(&mut head, &mut bytes) {
+                Ok(None) => {}
+                Ok(Some(reply)) => return Err(Stopped::Replied(index + 1, reply)),
+                Err(Left) => return Err(Stopped::Left),
+            }
+        }
+    }
+    Ok((head, bytes))
+}
+
+/// Shows the head to further filters, up to one that replies or waits for the body.
+fn heads(chain: &mut [Running], reached: &mut usize, head: &mut Head, ended: bool) -> Result<Option<Reply>, Left> {
+    for running in chain.iter_mut().skip(*reached) {
+        *reached += 1;
+        running.begun = true;
+        let flow = running.stream.on_request_head(head, &running.env);
+        match running.asked(flow, head, None)? {
+            Flow::Reply(reply) => return Ok(Some(reply)),
+            Flow::Hold { .. } if ended => {
+                let mut none = Body::none();
+                let flow = running.stream.on_held_request(head, &mut none, &running.env);
+                if let Flow::Reply(reply) = running.asked(flow, head, Some(&mut none))? {
+                    return Ok(Some(reply));
+                }
+            }
+            Flow::Hold { limit } => {
+                running.request = Wanted::Held(limit);
+                return Ok(None);
+            }
+            Flow::Buffer { limit } if !ended => {
+                head.remove("content-length");
+                running.request = Wanted::Body(limit);
+            }
+            Flow::Continue | Flow::Buffer { .. } | Flow::Call(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The way out.
+pub fn respond<'a>(outward: impl Iterator<Item = &'a mut Running>, is_head: bool, seen: &mut Observation) {
+    let mut head = Head::from_fields(seen.client.headers.iter().map(|(name, value)| (name, value)));
+    let ended = is_head || seen.client.body.is_empty() && seen.client.trailers.is_empty();
+    let mut wanting = Vec::new();
+    for running in outward.filter(|running| running.lasts()) {
+        let flow = running.stream.on_response_head(&mut head, &running.env);
+        running.send();
+        if let Flow::Buffer { limit } = flow
+            && !ended
+        {
+            head.remove("content-length");
+            running.response = Some(limit);
+            wanting.push(running);
+        }
+    }
+    let bytes = std::mem::take(&mut seen.client.body);
+    let mut body = Body::new(bytes);
+    for running in wanting {
+        let limit = running.response.unwrap_or(usize::MAX);
+        let flow = (body.bytes().len() <= limit).then(|| running.stream.on_response_body(&mut body, &running.env));
+        running.send();
+        if !matches!(flow, Some(Flow::Continue | Flow::Buffer { .. } | Flow::Hold { .. } | Flow::Call(_))) {
+            seen.reset = true;
+        }
+    }
+    seen.client.headers = fields(&head);
+    if !seen.reset {
+        seen.client.body = body.bytes().to_vec();
+    }
+}
+
+/// A head as the fields of a message.
+pub fn fields(head: &Head) -> Vec<(String, Vec<u8>)> {
+    head.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
+}
