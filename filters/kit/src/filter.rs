@@ -19,7 +19,9 @@ pub trait Filter: Sized + 'static {
     /// The counters that this filter steps.
     fn metrics(&self) -> &MetricTable;
 
-    /// Whether some request may be answered with [`Flow::Hold`], which a host has to be set up for.
+    /// Whether some request may be answered with [`Flow::Hold`], which a host has to be set up for, or with [`Flow::Buffer`] behind a
+    /// call: bodies that come before the answer are then kept, and those refused that are too long for the host to keep. Otherwise
+    /// the host slows their senders down.
     fn holds(&self) -> bool {
         false
     }

@@ -3,7 +3,7 @@
 use crate::call;
 use crate::raw::{self, Buffer, Map, Status};
 use crate::runtime::Action;
-use crate::wait::{Wait, Watch};
+use crate::wait::{Note, Wait, Watch};
 use filter_kit::{Answer, Body, Env, Flow, Head, Reply, Stream};
 
 /// The state of one exchange beyond a single callback.
@@ -22,6 +22,9 @@ enum Wanted {
     Body(usize),
     /// The whole body, while the head is held.
     Held(usize, Wait),
+    /// The same, and the head is done with: it has waited for a call. Envoy would lose a body between here and the trailers if the head
+    /// went on first, where it has stopped everything for the call.
+    Behind(usize, Wait),
 }
 
 /// A call that holds the head.
@@ -29,6 +32,8 @@ struct Calling {
     /// The host's number of it.
     token: u32,
     bytes: Bytes,
+    /// There if somebody may have to know what comes meanwhile.
+    note: Option<Note>,
 }
 
 /// What has come of the body behind a head that is held for a call.
@@ -42,6 +47,8 @@ enum Bytes {
     Begun,
     /// All of it, and nobody has looked at it yet.
     Ended,
+    /// A piece, or all of it, that was stalled. Envoy then keeps a pointer to what has gone: whoever looks ends its process.
+    OutOfReach,
     /// All of it, of at most this size, and the stream has it.
     Whole(usize),
 }
@@ -68,7 +75,7 @@ impl<S: Stream> Exchange<S> {
     /// While the head is held for its body.
     pub(crate) fn wait(&mut self) -> Option<&mut Wait> {
         match &mut self.request {
-            Wanted::Held(_, wait) => Some(wait),
+            Wanted::Held(_, wait) | Wanted::Behind(_, wait) => Some(wait),
             Wanted::Nothing | Wanted::Body(_) => None,
         }
     }
@@ -93,28 +100,30 @@ impl<S: Stream> Exchange<S> {
     pub(crate) fn request_head(&mut self, end: bool, around: Surroundings<'_>) -> Result<Action, Status> {
         let mut head = call::head(Map::RequestHead)?;
         let flow = self.stream.on_request_head(&mut head, around.env);
-        self.go_on(head, None, flow, if end { Bytes::None } else { Bytes::Unseen }, around)
+        self.go_on(head, None, flow, (if end { Bytes::None } else { Bytes::Unseen }, None), around)
     }
 
     /// The service has answered. What is returned has to be carried out with host calls, as this is no callback of the request.
     pub(crate) fn answered(&mut self, said: Answer, around: Surroundings<'_>) -> Result<Action, Status> {
-        let Some(Calling { bytes, .. }) = self.calling.take() else { return Ok(Action::Pause) };
+        let Some(Calling { bytes, note, .. }) = self.calling.take() else { return Ok(Action::Pause) };
+        let came = note.map_or(0, Note::came);
         let mut head = self.held_head()?;
         let mut whole = match bytes {
             Bytes::Whole(limit) => Some(body(Buffer::RequestBody, limit)?),
             _ => None,
         };
         let flow = self.stream.on_answer(&mut head, whole.as_mut(), said, around.env);
-        self.go_on(head, whole, flow, bytes, around)
+        self.go_on(head, whole, flow, (bytes, Some(came)), around)
     }
 
-    /// Carries out what the stream wants of a request whose head has not gone on. `whole` is there if the stream has got the body.
+    /// Carries out what the stream wants of a request whose head has not gone on. `whole` is there if the stream has got the body;
+    /// `behind` is there if a call has held the head: how many bytes of the body came meanwhile.
     fn go_on(
         &mut self,
         mut head: Head,
         mut whole: Option<Body>,
         mut flow: Flow,
-        bytes: Bytes,
+        (bytes, behind): (Bytes, Option<u64>),
         around: Surroundings<'_>,
     ) -> Result<Action, Status> {
         while let Flow::Call(callout) = &flow {
@@ -124,13 +133,17 @@ impl<S: Stream> Exchange<S> {
             if let Ok(token) = call::ask(callout) {
                 let size = whole.as_ref().map(|body| body.bytes().len());
                 write_held(&mut head, whole)?;
-                self.calling = Some(Calling { token, bytes: size.map_or(bytes, Bytes::Whole) });
+                let note = around.watch.map(|watch| watch.note(behind.unwrap_or(0)));
+                self.calling = Some(Calling { token, bytes: size.map_or(bytes, Bytes::Whole), note });
                 return Ok(Action::Pause);
             }
             flow = self.stream.on_answer(&mut head, whole.as_mut(), Answer::UNAVAILABLE, around.env);
         }
         match (flow, bytes) {
             (Flow::Reply(reply), _) => return answer(&reply),
+            (Flow::Hold { .. } | Flow::Buffer { .. }, Bytes::OutOfReach) => {
+                return answer(&Reply::status(500, "sluice_body_not_kept"));
+            }
             (Flow::Hold { .. }, Bytes::None) => return self.release(head, Body::none(), around),
             (Flow::Hold { limit }, Bytes::Ended) => {
                 let body = body(Buffer::RequestBody, limit)?;
@@ -144,16 +157,22 @@ impl<S: Stream> Exchange<S> {
                     return answer(&Reply::status(500, "sluice_hold_not_exported"));
                 };
                 call::write(Map::RequestHead, &head)?;
-                self.request = Wanted::Held(limit, watch.begin());
+                self.request = Wanted::Held(limit, watch.begin(behind.unwrap_or(0)));
                 return Ok(Action::Pause);
             }
             (Flow::Buffer { limit }, Bytes::Unseen | Bytes::Begun) => {
                 // no host mends the framing of a body that changes after its head has gone on
                 head.remove("content-length");
                 call::write(Map::RequestHead, &head)?;
-                self.request = Wanted::Body(limit);
-                // a host that has begun to show the body goes on with head and body at once when that has ended
-                return Ok(if bytes == Bytes::Begun { Action::Pause } else { Action::Continue });
+                let Some(came) = behind else {
+                    self.request = Wanted::Body(limit);
+                    return Ok(Action::Continue);
+                };
+                let Some(watch) = around.watch else {
+                    return answer(&Reply::status(500, "sluice_hold_not_exported"));
+                };
+                self.request = Wanted::Behind(limit, watch.begin(came));
+                return Ok(Action::Pause);
             }
             (Flow::Buffer { limit }, Bytes::Ended) => {
                 head.remove("content-length");
@@ -171,7 +190,7 @@ impl<S: Stream> Exchange<S> {
     fn release(&mut self, mut head: Head, mut body: Body, around: Surroundings<'_>) -> Result<Action, Status> {
         let bytes = Bytes::Whole(body.bytes().len());
         let flow = self.stream.on_held_request(&mut head, &mut body, around.env);
-        self.go_on(head, Some(body), flow, bytes, around)
+        self.go_on(head, Some(body), flow, (bytes, None), around)
     }
 
     /// The head that is held; a host that has let it go shows an empty one.
@@ -198,14 +217,16 @@ impl<S: Stream> Exchange<S> {
         holds: bool,
     ) -> Result<Action, Status> {
         if let Some(Calling { bytes, .. }) = &mut self.calling {
-            if !matches!(bytes, Bytes::Whole(_)) {
-                *bytes = if end { Bytes::Ended } else { Bytes::Begun };
+            match bytes {
+                Bytes::Whole(_) => {}
+                _ if !holds => *bytes = Bytes::OutOfReach,
+                _ => *bytes = if end { Bytes::Ended } else { Bytes::Begun },
             }
             return Ok(if holds { Action::Pause } else { Action::Stall });
         }
         match self.request {
             Wanted::Nothing => Ok(Action::Continue),
-            Wanted::Body(limit) | Wanted::Held(limit, _) if size > limit => {
+            Wanted::Body(limit) | Wanted::Held(limit, _) | Wanted::Behind(limit, _) if size > limit => {
                 self.request = Wanted::Nothing;
                 answer(&Reply::too_large())
             }
@@ -217,7 +238,7 @@ impl<S: Stream> Exchange<S> {
     /// Trailers end a body as well; a callback with its end never comes then.
     pub(crate) fn request_trailers(&mut self, around: Surroundings<'_>) -> Result<Action, Status> {
         if let Some(Calling { bytes, .. }) = &mut self.calling {
-            if !matches!(bytes, Bytes::Whole(_)) {
+            if !matches!(bytes, Bytes::Whole(_) | Bytes::OutOfReach) {
                 *bytes = Bytes::Ended;
             }
             return Ok(Action::Pause);
@@ -228,7 +249,7 @@ impl<S: Stream> Exchange<S> {
     fn whole_request(&mut self, around: Surroundings<'_>) -> Result<Action, Status> {
         let (limit, held) = match std::mem::replace(&mut self.request, Wanted::Nothing) {
             Wanted::Nothing => return Ok(Action::Continue),
-            Wanted::Body(limit) => (limit, false),
+            Wanted::Body(limit) | Wanted::Behind(limit, _) => (limit, false),
             Wanted::Held(limit, _) => (limit, true),
         };
         let mut body = body(Buffer::RequestBody, limit)?;

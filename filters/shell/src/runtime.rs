@@ -150,7 +150,7 @@ impl<F: Filter> Runtime<F> {
         };
         let root = self.roots.iter_mut().find(|known| known.id == *root);
         let Some(Root { configured: Some((filter, env)), watch, .. }) = root else { return Action::Continue };
-        if !watch.shown && exchange.wait().is_some() {
+        if !watch.shown && (exchange.wait().is_some() || exchange.token().is_some()) {
             watch.settle();
         }
         let surroundings = Surroundings { env, watch: self.holding.then_some(watch), calling: self.calling };

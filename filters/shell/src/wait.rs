@@ -27,14 +27,19 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// A head is held from now on.
-    pub(crate) fn begin(&mut self) -> Wait {
+    /// A head is held for its body from now on. So many bytes of that have come while it was held for something else.
+    pub(crate) fn begin(&mut self, came: u64) -> Wait {
         if self.shown {
             return Wait::default();
         }
         self.tick(true);
         let received = received();
-        Wait { begin: received, last: received, still: 0 }
+        Wait { begin: received.map(|received| received.saturating_sub(came)), last: received, still: 0 }
+    }
+
+    /// A head is held for something else than its body from now on.
+    pub(crate) fn note(&self, came: u64) -> Note {
+        Note { at: if self.shown { None } else { received() }, came }
     }
 
     /// Starts or stops the ticks.
@@ -58,6 +63,24 @@ impl Watch {
                  the configuration of this plugin; until then such requests are answered with status 500",
             );
         }
+    }
+}
+
+/// A head that is held for something else than its body. Edits of the head change what a host tells of it, so what comes is counted
+/// between them.
+#[derive(Clone, Copy)]
+pub(crate) struct Note {
+    /// Received when it began; `None` where nobody has to know.
+    at: Option<u64>,
+    /// Bytes of the body that had come before.
+    came: u64,
+}
+
+impl Note {
+    /// Bytes of the body that have come by now.
+    pub(crate) fn came(self) -> u64 {
+        let now = self.at.and_then(|at| Some(received()?.saturating_sub(at)));
+        self.came.saturating_add(now.unwrap_or(0))
     }
 }
 

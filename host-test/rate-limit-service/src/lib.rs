@@ -7,7 +7,6 @@
 mod call;
 mod codec;
 mod config;
-mod connection;
 mod counts;
 mod fault;
 mod limits;

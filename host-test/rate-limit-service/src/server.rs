@@ -3,9 +3,11 @@
 use crate::call::Call;
 use crate::codec::Bytes;
 use crate::config::{Config, InvalidConfig};
-use crate::connection::{Connection, End};
 use crate::service::{Answer, Outcome, Service};
 use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rate_limit_protocol::{METHOD, SERVICE};
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,13 +15,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::oneshot;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
@@ -106,13 +106,13 @@ impl Server {
         drop(context);
         self.address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let handler = Handler { shared: self.shared.clone() };
+        let shared = self.shared.clone();
         let thread = std::thread::Builder::new().name("rate-limit-service".to_owned());
         let thread = thread.spawn(move || {
             // connections end with the runtime
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve(listener, handler) => {}
+                    () = serve(listener, shared) => {}
                     _ = stopped => {}
                 }
             });
@@ -151,40 +151,46 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, handler: Handler) {
-    // a connection that breaks off while it is accepted is none
-    let connections = TcpListenerStream::new(listener)
-        .filter_map(|accepted| accepted.and_then(Connection::new).ok())
-        .map(Ok::<_, io::Error>);
-    // it ends only with an error of its own, and then nobody listens any more
-    let _ = tonic::transport::Server::builder().serve_with_incoming(handler, connections).await;
+/// HTTP/2 without tonic's own server: that would answer by itself when the time in `grpc-timeout` is over, before the client gives up.
+async fn serve(listener: TcpListener, shared: Shared) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // out of sockets: those that are open may end
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let handler = Handler { shared: shared.clone(), end: Arc::default() };
+        connections.spawn(connection(stream, handler));
+        while connections.try_join_next().is_some() {}
+    }
 }
 
-/// Answers requests of any path.
+async fn connection(stream: TcpStream, handler: Handler) {
+    let end = Arc::clone(&handler.end);
+    let service = hyper::service::service_fn(move |request| answer(handler.clone(), request));
+    let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        // with whatever error: the client is gone
+        _ = serving => {}
+        () = end.notified() => {}
+    }
+}
+
+async fn answer(handler: Handler, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let path = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
+    Ok(match path {
+        Some((SERVICE, METHOD)) => Grpc::new(Bytes).unary(handler, request).await,
+        _ => Status::unimplemented("there is only one method").into_http(),
+    })
+}
+
+/// Answers the calls of one connection.
 #[derive(Debug, Clone)]
 struct Handler {
     shared: Shared,
-}
-
-impl tower_service::Service<Request<Body>> for Handler {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let handler = self.clone();
-        Box::pin(async move {
-            let path = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
-            Ok(match path {
-                Some((SERVICE, METHOD)) => Grpc::new(Bytes).unary(handler, request).await,
-                _ => Status::unimplemented("there is only one method").into_http(),
-            })
-        })
-    }
+    /// Ends it.
+    end: Arc<Notify>,
 }
 
 impl UnaryService<Vec<u8>> for Handler {
@@ -192,7 +198,7 @@ impl UnaryService<Vec<u8>> for Handler {
     type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<Vec<u8>>, Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<Vec<u8>>) -> Self::Future {
-        let end = request.extensions().get::<End>().cloned();
+        let end = Arc::clone(&self.end);
         let Answer { after, outcome } = self.shared.service().answer(request.get_ref(), self.shared.clock.now());
         Box::pin(async move {
             if !after.is_zero() {
@@ -206,9 +212,7 @@ impl UnaryService<Vec<u8>> for Handler {
                 // until the client gives up, or the server stops
                 Outcome::Hang => std::future::pending().await,
                 Outcome::Drop => {
-                    if let Some(end) = end {
-                        end.end();
-                    }
+                    end.notify_one();
                     std::future::pending().await
                 }
             }

@@ -90,7 +90,7 @@ impl Filter for Asks {
     }
 
     fn holds(&self) -> bool {
-        matches!(self.config.order, Order::AskThenHold | Order::HoldThenAsk)
+        matches!(self.config.order, Order::AskThenHold | Order::AskThenBuffer | Order::HoldThenAsk)
     }
 
     fn on_answer(&self, tag: u64, answer: Answer, env: &dyn Env) {
