@@ -113,8 +113,9 @@ impl Env for HostEnv {
         if calls.len() >= MAX_CALLS {
             return false;
         }
-        let token = call::ask(callout);
-        token.inspect(|token| drop(calls.insert(*token, tag))).is_ok()
+        let token = call::ask(callout).ok();
+        calls.extend(token.map(|token| (token, tag)));
+        token.is_some()
     }
 
     fn set_log_field(&self, name: &str, value: &[u8]) {
