@@ -2,12 +2,24 @@
 
 use crate::abi::Status;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Key-value pairs by `vm_id`. One counter for the whole process gives the compare-and-swap numbers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct SharedData {
     inner: Mutex<Data>,
+    between: Mutex<Option<Between>>,
+    is_blind: AtomicBool,
+}
+
+/// Runs between a guest's read of a key and whatever the guest does next.
+type Between = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+impl std::fmt::Debug for SharedData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedData").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +43,9 @@ impl SharedData {
         let next = data.last_cas.wrapping_add(1).max(1);
         let space = data.spaces.entry(vm_id.to_owned()).or_default();
         match space.get_mut(key) {
-            Some((_, current)) if cas != 0 && cas != *current => return Status::CasMismatch,
+            Some((_, current)) if cas != 0 && cas != *current && !self.is_blind.load(Ordering::Relaxed) => {
+                return Status::CasMismatch;
+            }
             Some(entry) => *entry = (value.to_vec(), next),
             None => {
                 space.insert(key.to_vec(), (value.to_vec(), next));
@@ -39,6 +53,25 @@ impl SharedData {
         }
         data.last_cas = next;
         Status::Ok
+    }
+
+    /// From now on `run` is called with the key after each read of a guest, before the guest sees what was read: a moment for others
+    /// to change it. It may run other workers of this thread, and is called for their reads as well.
+    pub fn run_after_reads(&self, run: impl Fn(&[u8]) + Send + Sync + 'static) {
+        *self.between.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(run));
+    }
+
+    /// Stores whatever the number says, as no host does: with it a test shows that it sees lost updates.
+    pub fn ignore_numbers(&self) {
+        self.is_blind.store(true, Ordering::Relaxed);
+    }
+
+    /// A guest has read a key.
+    pub(crate) fn after_read(&self, key: &[u8]) {
+        let run = self.between.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(run) = run {
+            run(key);
+        }
     }
 
     /// All keys and values of one `vm_id`, in key order.
@@ -157,6 +190,20 @@ mod tests {
         assert_eq!(data.set("w", b"k", b"x", 0), Status::Ok);
         assert_eq!(data.get("w", b"k").unwrap().1, 4, "one counter for the whole process");
         assert_eq!(data.snapshot("w"), [(b"k".to_vec(), b"x".to_vec())]);
+    }
+
+    #[test]
+    fn others_have_a_moment_after_a_read() {
+        let data = Arc::new(SharedData::default());
+        data.after_read(b"k");
+        let other = Arc::clone(&data);
+        data.run_after_reads(move |key| assert_eq!(other.set("v", key, b"theirs", 0), Status::Ok));
+        data.set("v", b"k", b"0", 0);
+        let (_, cas) = data.get("v", b"k").unwrap();
+        data.after_read(b"k");
+        assert_eq!(data.set("v", b"k", b"mine", cas), Status::CasMismatch);
+        data.ignore_numbers();
+        assert_eq!(data.set("v", b"k", b"mine", cas), Status::Ok);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 #[path = "limits/envoy.rs"]
 mod envoy;
+#[path = "limits/interleaved.rs"]
+mod interleaved;
 mod support;
 
 use envoy::Envoy;

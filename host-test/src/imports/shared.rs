@@ -8,7 +8,10 @@ use crate::shared::Registrant;
 pub(super) fn get(call: &mut Call<'_>, key: u32, key_len: u32, out: u32, out_len: u32, cas_out: u32) -> Answer {
     let key = call.copy(key, key_len)?;
     let state = call.peek();
-    let (value, cas) = state.host.shared_data().get(&state.vm_id, &key).ok_or(Status::NotFound)?;
+    let shared = state.host.shared_data();
+    let found = shared.get(&state.vm_id, &key);
+    shared.after_read(&key);
+    let (value, cas) = found.ok_or(Status::NotFound)?;
     call.give(&value, out, out_len)?;
     Ok(call.write_u32(cas_out, cas)?)
 }
