@@ -100,6 +100,45 @@ fn a_broken_scenario_fails_in_every_runner_with_a_readable_difference_envoy_too(
     }
 }
 
+const SERVICE: &str = "name: a service that is asked otherwise
+fallback: upstream
+filters: [{filter: asks, config: {domain: d, timeout_ms: 1000}}]
+rate_limit_service: {}
+cases:
+- name: another call
+  request: {headers: [\"x-user: a\"]}
+  service: [{domain: d, descriptors: [[user=b], [user=c]], hits: [1, 0]}]
+- {name: no call, request: {headers: [\"x-user: a\"]}, service: []}
+";
+
+#[test]
+fn calls_of_the_service_that_differ_are_told_in_every_runner() {
+    let (_, report) = run_text(SERVICE, "service");
+    let runners = runners().runners.len();
+    assert_eq!((report.passed, report.failed), (0, 2 * runners), "{}", report.text);
+    for lines in [
+        "    service\n      expected d [user=b] [user=c] hits [1, 0]\n      seen     d [user=a] hits 1\n",
+        "    service\n      expected no call\n      seen     d [user=a] hits 1\n",
+    ] {
+        assert_eq!(report.text.matches(lines).count(), runners, "{lines}\nis not in\n{}", report.text);
+    }
+}
+
+#[test]
+fn a_client_that_is_to_leave_needs_something_to_wait_for() {
+    let case =
+        "name: x\nfallback: upstream\nfilters: [{filter: asks, config: {domain: d, timeout_ms: 9, order: background}}]
+rate_limit_service: {}\ncases: [{name: nothing, request: {leaves: service}}]\n";
+    let mut runners = runners();
+    // Envoy would be waited for as long as for anything
+    runners.runners.retain(|runner| *runner != Runner::Envoy);
+    let file = std::env::temp_dir().join(format!("sluice-leaves-{}.yaml", std::process::id()));
+    std::fs::write(&file, case).unwrap();
+    let report = runners.run(&read(&[file])).unwrap();
+    assert_eq!(report.failed, 2, "{}", report.text);
+    assert_eq!(report.text.matches("and nothing was").count(), 2, "{}", report.text);
+}
+
 #[test]
 fn blessing_writes_what_was_seen() {
     let (scenarios, report) = run_text(BROKEN, "bless");
@@ -145,6 +184,10 @@ fn mistakes_in_a_scenario_name_their_place() {
         (
             "routes: [{header: {name: a}, cluster: upstream}]",
             "2:11: routes[0].header: expected either \"exact\" or \"present\"",
+        ),
+        (
+            "rate_limit_service: {faults: [{fault: {error: {code: 17}}}]}",
+            "2:48: rate_limit_service.faults[0].fault.error.code: expected a gRPC status from 1 to 16",
         ),
         (
             "{fallback: upstream, routes: [{cluster: upstream}]}",
