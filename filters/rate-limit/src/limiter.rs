@@ -123,6 +123,7 @@ pub(crate) struct Decision {
 }
 
 const MAX_POLICIES: usize = 64;
+const MAX_ROWS: u32 = 65_536;
 /// Most bytes of state that a configuration may ask for.
 const MAX_STATE: u64 = 1 << 30;
 /// What the store calls the secret.
@@ -145,6 +146,10 @@ impl Limiter {
         if config.policies.len() > MAX_POLICIES {
             let why = format!("expected at most {MAX_POLICIES} policies, found {}", config.policies.len());
             return Err(ConfigError::new("policies", why));
+        }
+        if !(1..=MAX_ROWS).contains(&config.table.rows) {
+            let why = format!("expected 1 to {MAX_ROWS}, found {}", config.table.rows);
+            return Err(ConfigError::new("table.rows", why));
         }
         if let Some(service) = &config.service {
             global::check(service).map_err(|error| error.within("service"))?;

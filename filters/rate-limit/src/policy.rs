@@ -62,7 +62,6 @@ pub(crate) enum Asked {
 const MAX_LIMITS: usize = 8;
 const MAX_TIERS: usize = 64;
 const MAX_TIER_KEYS: usize = 10_000;
-const MAX_ROWS: u32 = 65_536;
 const METRIC_PREFIX: &str = "sluice_ratelimit";
 
 /// What policies share.
@@ -158,9 +157,6 @@ impl Policy {
         }
         if config.enforced > 10_000 {
             return Err(ConfigError::new("enforced", format!("expected 0 to 10000, found {}", config.enforced)));
-        }
-        if !(1..=MAX_ROWS).contains(&table.rows) {
-            return Err(ConfigError::new("", format!("expected 1 to {MAX_ROWS} rows, found {}", table.rows)));
         }
         let mut count = |result: &str| {
             metrics.counter(METRIC_PREFIX, &[("policy", &config.name), ("result", result)], "requests_total")

@@ -133,19 +133,20 @@ impl Envoy {
         self.service.reset(&scenario.file)?;
         self.upstreams.expect(case);
         let before = self.counters(case)?;
+        let access_log = self.logs.get(listener).and_then(Option::as_ref);
+        let logged = access_log.map_or(0, AccessLog::lines);
         for _ in 1..case.times {
             self.exchange(port, case).map_err(|error| format!("the client: {error}"))?;
             self.settle(&scenario.file, case)?;
             self.upstreams.take();
             self.upstreams.expect(case);
         }
-        let access_log = self.logs.get(listener).and_then(Option::as_ref);
-        let logged = access_log.map_or(0, AccessLog::lines);
         let (client, reset) = self.exchange(port, case).map_err(|error| format!("the client: {error}"))?;
         self.settle(&scenario.file, case)?;
         let mirror = self.mirror(scenario, case);
         let after = self.counters(case)?;
-        let mut log = access_log.map_or_else(|| Ok(BTreeMap::new()), |log| log.fields(logged, BOUND))?;
+        let mut log = access_log
+            .map_or_else(|| Ok(BTreeMap::new()), |log| log.fields(logged + case.times.saturating_sub(1), BOUND))?;
         log.retain(|name, _| case.log.contains_key(name));
         let grown = after.into_iter().filter_map(|(name, value)| {
             let grown = value - before.get(&name).copied().unwrap_or(0);

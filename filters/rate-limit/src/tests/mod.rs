@@ -288,7 +288,7 @@ fn mistakes_are_refused_with_their_place() {
         ),
         (
             r#"{"policies": [{"name": "a", "limits": [{"units": 1, "per_ms": 1}]}], "table": {"rows": 70000}}"#,
-            "policies[0]: expected 1 to 65536 rows, found 70000",
+            "table.rows: expected 1 to 65536, found 70000",
         ),
         (
             r#"{"policies": [{"name": "a", "key": [{"source_address": {"ipv4_bits": 33}}], "limits": [{"units": 1, "per_ms": 1}]}]}"#,
