@@ -1,17 +1,85 @@
-//! A real Envoy with two workers that answers by itself what the filter lets pass.
+//! A real Envoy with two workers, in front of the test's upstream and its rate limit service.
 
 use crate::support::dist;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-const BOUND: Duration = Duration::from_secs(20);
-const TYPES: &str = "type.googleapis.com/envoy.extensions";
+/// Longest that anything takes.
+pub const BOUND: Duration = Duration::from_secs(20);
+const TYPES: &str = "type.googleapis.com/envoy";
+
+/// What an Envoy is started with, and what its listener can be changed to.
+#[derive(Clone)]
+pub struct Setup {
+    pub module: PathBuf,
+    pub configuration: Value,
+    pub vm_configuration: &'static str,
+    /// Port of the upstream; without one Envoy answers by itself.
+    pub upstream: Option<u16>,
+    /// Port of the rate limit service.
+    pub service: Option<u16>,
+    /// In the answer to `/version`.
+    pub version: u32,
+}
+
+impl Setup {
+    pub fn new(configuration: Value) -> Self {
+        let module = dist().join("rate-limit.wasm");
+        Self { module, configuration, vm_configuration: "", upstream: None, service: None, version: 1 }
+    }
+
+    fn listener(&self, port: u16) -> Value {
+        let text = |value: &str| json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": value});
+        let to_upstream = match self.upstream {
+            Some(_) => json!({"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}),
+            None => json!({"match": {"prefix": "/"}, "direct_response": {"status": 200}}),
+        };
+        let version = json!({"inline_string": self.version.to_string()});
+        let answers_version =
+            json!({"match": {"path": "/version"}, "direct_response": {"status": 200, "body": version}});
+        json!({
+            "@type": format!("{TYPES}.config.listener.v3.Listener"),
+            "name": "limits",
+            "address": address(port),
+            "filter_chains": [{"filters": [{"name": "hcm", "typed_config": {
+                "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+                "stat_prefix": "limits",
+                "max_request_headers_kb": 96,
+                "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answers_version, to_upstream]}]},
+                "http_filters": [
+                    {"name": "rate-limit", "typed_config": {
+                        "@type": format!("{TYPES}.extensions.filters.http.wasm.v3.Wasm"),
+                        "config": {
+                            "name": "rate-limit", "failure_policy": "FAIL_RELOAD",
+                            "reload_config": {"backoff": {"base_interval": "0.1s", "max_interval": "0.2s"}},
+                            "configuration": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": self.configuration},
+                            "vm_config": {"vm_id": "rate-limit", "runtime": "envoy.wasm.runtime.v8",
+                                "configuration": text(self.vm_configuration),
+                                "code": {"local": {"filename": self.module}}}}}},
+                    {"name": "router", "typed_config": {"@type": format!("{TYPES}.extensions.filters.http.router.v3.Router")}}]}}]}]})
+    }
+
+    fn clusters(&self) -> Vec<Value> {
+        let cluster = |(name, port): (&str, Option<u16>)| {
+            let mut cluster = json!({"name": name, "connect_timeout": "1s",
+                "load_assignment": {"cluster_name": name, "endpoints": [
+                    {"lb_endpoints": [{"endpoint": {"address": address(port?)}}]}]}});
+            if name == "service" {
+                let options = format!("{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions");
+                cluster["typed_extension_protocol_options"] = json!({options.trim_start_matches("type.googleapis.com/"): {
+                    "@type": options, "explicit_http_config": {"http2_protocol_options": {}}}});
+            }
+            Some(cluster)
+        };
+        [("upstream", self.upstream), ("service", self.service)].into_iter().filter_map(cluster).collect()
+    }
+}
 
 pub struct Envoy {
     process: Child,
@@ -22,55 +90,90 @@ pub struct Envoy {
 
 pub struct Connection(BufReader<TcpStream>);
 
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    fields: Vec<(String, String)>,
+    pub body: String,
+}
+
 impl Drop for Envoy {
     fn drop(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+        if std::thread::panicking() {
+            eprintln!("Envoy's log:\n{}", self.log());
+        }
         fs::remove_dir_all(&self.folder).ok();
     }
 }
 
+fn address(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
 impl Envoy {
-    pub fn start(binary: &Path, configuration: &Value) -> Self {
+    /// `None`, and a word about it, where the variable `ENVOY` names no binary.
+    pub fn start(setup: &Setup) -> Option<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
+        let Some(binary) = std::env::var_os("ENVOY") else {
+            eprintln!("SKIPPED: the variable ENVOY names none");
+            return None;
+        };
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("sluice-limits-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [port, admin] = sockets.each_ref().map(|socket| socket.local_addr().unwrap().port());
         drop(sockets);
-        let address = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+        let source =
+            json!({"path_config_source": {"path": folder.join("listeners.json")}, "resource_api_version": "V3"});
         let bootstrap = json!({
+            "node": {"id": "limits", "cluster": "limits"},
             "admin": {"address": address(admin)},
-            "static_resources": {"listeners": [{
-                "address": address(port),
-                "filter_chains": [{"filters": [{"name": "hcm", "typed_config": {
-                    "@type": format!("{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-                    "stat_prefix": "limits",
-                    "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
-                        {"match": {"prefix": "/"}, "direct_response": {"status": 200}}]}]},
-                    "http_filters": [
-                        {"name": "rate-limit", "typed_config": {
-                            "@type": format!("{TYPES}.filters.http.wasm.v3.Wasm"),
-                            "config": {
-                                "name": "rate-limit", "failure_policy": "FAIL_RELOAD",
-                                "configuration": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": configuration},
-                                "vm_config": {"vm_id": "rate-limit", "runtime": "envoy.wasm.runtime.v8",
-                                    "code": {"local": {"filename": dist().join("rate-limit.wasm")}}}}}},
-                        {"name": "router", "typed_config": {"@type": format!("{TYPES}.filters.http.router.v3.Router")}}]}}]}]}]}});
+            "dynamic_resources": {"lds_config": source},
+            "static_resources": {"clusters": setup.clusters()}});
         let config = folder.join("bootstrap.json");
         fs::write(&config, bootstrap.to_string()).unwrap();
+        write_listener(&folder, &setup.listener(port));
         let process = Command::new(binary)
-            .args(["--use-dynamic-base-id", "--concurrency", "2", "-l", "warn", "-c"])
+            .args(["--use-dynamic-base-id", "--concurrency", "2", "--drain-time-s", "1", "-l", "warn", "-c"])
             .arg(&config)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(folder.join("envoy.log")).unwrap())
             .spawn()
             .unwrap();
         let envoy = Self { process, folder, port, admin };
         eventually("Envoy is ready", || TcpStream::connect(("127.0.0.1", admin)).is_ok());
         eventually("Envoy is live", || envoy.ask_admin("/ready").contains("LIVE"));
-        envoy
+        envoy.await_version(setup.version);
+        Some(envoy)
+    }
+
+    /// Changes the listener; new connections see the change.
+    pub fn update(&self, setup: &Setup) {
+        write_listener(&self.folder, &setup.listener(self.port));
+        self.await_version(setup.version);
+    }
+
+    fn await_version(&self, version: u32) {
+        let answers = || {
+            let mut connection = self.try_connect()?;
+            connection.send("GET /version HTTP/1.1\r\nhost: a\r\n\r\n");
+            Some(connection.try_response()?.body == version.to_string())
+        };
+        eventually("the listener is there", || answers() == Some(true));
+    }
+
+    pub fn connect(&self) -> Connection {
+        self.try_connect().unwrap()
+    }
+
+    fn try_connect(&self) -> Option<Connection> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(BOUND)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Some(Connection(BufReader::new(stream)))
     }
 
     /// So many connections to each of the two workers.
@@ -79,13 +182,11 @@ impl Envoy {
         // the kernel deals them out
         for _ in 0..1000 {
             let before = self.dealt();
-            let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-            stream.set_read_timeout(Some(BOUND)).unwrap();
-            stream.set_nodelay(true).unwrap();
+            let connection = self.connect();
             eventually("a worker has the connection", || self.dealt() != before);
             let worker = usize::from(self.dealt()[0] == before[0]);
             if by_worker[worker].len() < each {
-                by_worker[worker].push(Connection(BufReader::new(stream)));
+                by_worker[worker].push(connection);
             }
             if by_worker.iter().all(|worker| worker.len() == each) {
                 return by_worker;
@@ -96,16 +197,35 @@ impl Envoy {
 
     /// Connections that each worker has had.
     fn dealt(&self) -> [u64; 2] {
-        let stats = self.ask_admin("/stats?filter=worker_.*downstream_cx_total");
-        [0, 1].map(|worker| {
-            let name = format!("listener.127.0.0.1_{}.worker_{worker}.downstream_cx_total: ", self.port);
-            let line = stats.lines().find_map(|line| line.strip_prefix(&name));
-            line.unwrap_or_else(|| panic!("no {name}in {stats}")).parse().unwrap()
-        })
+        [0, 1].map(|worker| self.stat(&format!("listener.127.0.0.1_{}.worker_{worker}.downstream_cx_total", self.port)))
+    }
+
+    /// A counter or gauge; 0 if there is none.
+    pub fn stat(&self, name: &str) -> u64 {
+        let stats = self.ask_admin("/stats");
+        let line = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// Requests of a policy that ended so.
+    pub fn requests(&self, policy: &str, result: &str) -> u64 {
+        self.stat(&format!("wasmcustom.sluice_ratelimit.policy.{policy}.result.{result}.requests_total"))
+    }
+
+    /// What it has logged at level warning and above.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("envoy.log")).unwrap_or_default()
+    }
+
+    /// Waits until no request is left, and sees that no VM has died.
+    pub fn assert_calm(&self) {
+        eventually("all requests are over", || self.stat("http.limits.downstream_rq_active") == 0);
+        let log = self.log();
+        assert!(!log.contains("Proxy-Wasm VM failed") && !log.contains("Proxy-Wasm plugin in-VM backtrace"), "{log}");
     }
 
     fn ask_admin(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).unwrap();
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.admin)) else { return String::new() };
         write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -113,30 +233,93 @@ impl Envoy {
     }
 }
 
+/// Moved into place, so that Envoy sees it whole.
+fn write_listener(folder: &std::path::Path, listener: &Value) {
+    let new = folder.join("listeners.new");
+    fs::write(&new, json!({"resources": [listener]}).to_string()).unwrap();
+    fs::rename(new, folder.join("listeners.json")).unwrap();
+}
+
 impl Connection {
-    /// Sends a request and reads the whole response; its status.
-    pub fn ask(&mut self, path: &str, key: &str) -> u16 {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-key: {key}\r\n\r\n");
-        self.0.get_mut().write_all(request.as_bytes()).unwrap();
-        let status = self.line().split(' ').nth(1).unwrap().parse().unwrap();
-        let mut length = 0;
-        while let Some((name, value)) = self.line().split_once(": ") {
-            if name == "content-length" {
-                length = value.parse().unwrap();
-            }
-        }
-        self.0.read_exact(&mut vec![0; length]).unwrap();
-        status
+    pub fn send(&mut self, bytes: &str) {
+        self.send_bytes(bytes.as_bytes());
     }
 
-    fn line(&mut self) -> String {
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Sends a request without a body.
+    pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) {
+        let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+    }
+
+    /// Sends a request and reads the whole response; its status.
+    pub fn ask(&mut self, path: &str, key: &str) -> u16 {
+        self.ask_with(path, &[("x-key", key)]).status
+    }
+
+    pub fn ask_with(&mut self, path: &str, headers: &[(&str, &str)]) -> Response {
+        self.get(path, headers);
+        self.response()
+    }
+
+    pub fn response(&mut self) -> Response {
+        self.try_response().expect("a response")
+    }
+
+    /// A response, unless the connection ends before it does.
+    pub fn try_response(&mut self) -> Option<Response> {
+        let mut response = self.head()?;
+        if response.field("transfer-encoding").is_some() {
+            loop {
+                let size = usize::from_str_radix(&self.line()?, 16).unwrap();
+                let mut chunk = vec![0; size + 2];
+                self.0.read_exact(&mut chunk).ok()?;
+                if size == 0 {
+                    return Some(response);
+                }
+                response.body.push_str(&String::from_utf8_lossy(&chunk[..size]));
+            }
+        }
+        let length = response.field("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).ok()?;
+        response.body = String::from_utf8_lossy(&body).into_owned();
+        Some(response)
+    }
+
+    /// The head of a response, whose body is left where it is.
+    pub fn head(&mut self) -> Option<Response> {
+        let status = self.line()?.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut fields = Vec::new();
+        while let Some((name, value)) = self.line()?.split_once(": ") {
+            fields.push((name.to_owned(), value.to_owned()));
+        }
+        Some(Response { status, fields, body: String::new() })
+    }
+
+    fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        assert!(self.0.read_line(&mut line).unwrap() > 0, "the connection has ended");
-        line.trim_end().to_owned()
+        (self.0.read_line(&mut line).ok()? > 0).then(|| line.trim_end().to_owned())
     }
 }
 
-fn eventually(what: &str, check: impl Fn() -> bool) {
+impl Response {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(of, _)| of == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Units left of the first limit that is told.
+    pub fn left(&self) -> u64 {
+        let told = self.field("ratelimit").unwrap_or_else(|| panic!("nothing is told of what is left: {self:?}"));
+        let left = told.split(";r=").nth(1).unwrap();
+        left.split([';', ',']).next().unwrap().parse().unwrap()
+    }
+}
+
+pub fn eventually(what: &str, check: impl Fn() -> bool) {
     let deadline = Instant::now() + BOUND;
     while !check() {
         assert!(Instant::now() < deadline, "{what}: not in time");
