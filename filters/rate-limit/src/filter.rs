@@ -75,7 +75,8 @@ pub enum Reserved {
     Passed(Passed),
     /// It is answered with this.
     Refused(Reply),
-    /// A service has to be asked first: its answer goes to [`RateLimit::resume`].
+    /// A service has to be asked first: its answer goes to [`RateLimit::resume`]. If the exchange ends before it comes, there is
+    /// [`RateLimit::abandon`].
     Ask(Callout, Box<Asking>),
 }
 
@@ -107,6 +108,11 @@ impl RateLimit {
         let target = self.limiter.matching.path_form().apply(head.path());
         let request = Request::new(head, &target, &self.limiter.matching, &world);
         self.limiter.reserved(self.limiter.go_on(asking, answer, &request, env))
+    }
+
+    /// Gives back what a request has taken that ended while the service was asked.
+    pub fn abandon(&self, asking: &Asking, env: &dyn Env) {
+        self.limiter.abandon(asking, env);
     }
 }
 
@@ -172,7 +178,7 @@ impl Stream for RateLimitStream {
     }
 
     fn lasts(&self) -> bool {
-        !self.headers.is_empty() || self.reservation.is_some()
+        !self.headers.is_empty() || self.reservation.is_some() || self.asking.is_some()
     }
 
     fn on_response_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
@@ -184,6 +190,9 @@ impl Stream for RateLimitStream {
     }
 
     fn on_end(&mut self, env: &dyn Env) {
+        if let Some(asking) = self.asking.take() {
+            self.limiter.abandon(&asking, env);
+        }
         if let Some(reservation) = self.reservation.take() {
             reservation.end(env);
         }

@@ -448,6 +448,11 @@ impl Limiter {
         outcome.ok_or(Contended)
     }
 
+    /// The request is over before the service has answered: it never passed.
+    pub(crate) fn abandon(&self, asking: &Asking, env: &dyn Env) {
+        self.give_back(&asking.claims, &asking.outcomes, asking.now, env);
+    }
+
     /// A change that fails here leaves a few units taken that need not be: never too many admitted.
     fn give_back(&self, claims: &[Claim], outcomes: &[Outcome], now: Now, env: &dyn Env) {
         for (claim, outcome) in claims.iter().zip(outcomes).filter(|(_, outcome)| outcome.allowed()) {

@@ -342,3 +342,19 @@ fn shadow_policies_ask_and_let_pass() {
     assert_eq!(ask(&filter, &env, b"k").answered(no, &env).done(&env), (200, vec![]));
     assert!(counted(&filter, &env)[0].contains("shadow_limited"));
 }
+
+#[test]
+fn who_leaves_while_the_service_is_asked_has_taken_nothing() {
+    let own = r#"{"name": "places", "limits": [{"concurrent": 1}]}, {"name": "units", "limits": [{"units": 1, "per_ms": 60000}]}"#;
+    let (filter, env) = (limit(&format!("{own}, {}", policy("a", "", "")), SERVICE), env());
+    for _ in 0..3 {
+        let mut sent = ask(&filter, &env, b"k");
+        sent.callout();
+        assert!(sent.stream.lasts(), "else nobody tells it of the end");
+        sent.stream.on_end(&env);
+    }
+    let sent = ask(&filter, &env, b"k").answered(says(Code::Ok, vec![]), &env);
+    assert_eq!(sent.flow, Flow::Continue);
+    let Flow::Reply(reply) = ask(&filter, &env, b"k").flow else { panic!("the place is taken") };
+    assert_eq!(reply.status, 429);
+}
