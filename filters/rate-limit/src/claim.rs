@@ -39,6 +39,8 @@ pub(crate) struct Outcome {
     pub(crate) closed: Option<u64>,
     /// The service has to be asked for so many units.
     pub(crate) ask: Option<u64>,
+    /// Units of a lease were spent on it.
+    pub(crate) leased: bool,
     /// A lease that is running low: units to take in the background.
     pub(crate) refill: Option<u64>,
     /// Usage to report.
@@ -117,7 +119,7 @@ impl Claim {
                 let Some((way, mut states, evicted)) = self.entry(&row, now) else { return (Outcome::full(), None) };
                 let mut remote = self.remote(&states);
                 let outcome = match remote.spend(now.monotonic, self.cost, global.terms) {
-                    Spent::Paid { refill } => Outcome { refill, evicted, ..Outcome::default() },
+                    Spent::Paid { refill } => Outcome { leased: true, refill, evicted, ..Outcome::default() },
                     Spent::Closed(wait) => return (Outcome { closed: Some(wait), ..Outcome::default() }, None),
                     Spent::Ask(units) => Outcome { ask: Some(units), evicted, ..Outcome::default() },
                 };
@@ -177,10 +179,11 @@ impl Claim {
                     let left = remote.units.saturating_add(outcome.report.unwrap_or(0));
                     remote.units = left.saturating_sub(self.cost);
                 }
-                Some(Mode::Lease) if outcome.ask.is_some() => remote.failed(),
                 Some(Mode::Lease) => {
-                    remote.units = remote.units.saturating_add(self.cost);
-                    if outcome.refill.is_some() {
+                    if outcome.leased {
+                        remote.units = remote.units.saturating_add(self.cost);
+                    }
+                    if outcome.ask.or(outcome.refill).is_some() {
                         remote.failed();
                     }
                 }
@@ -207,7 +210,10 @@ impl Claim {
         }
         let mut remote = self.remote(&states);
         let units = more.unsigned_abs();
+        // in place of a service that was away; it knows nothing of the request, and no lease has paid for it
+        let has_fallen_back = !admitted.is_empty() && !self.reports();
         *report = match (self.policy.global.as_ref(), more > 0) {
+            _ if has_fallen_back => None,
             (Some(global), true) if global.mode == Mode::Report => remote.used(units, global.report_units),
             (Some(global), false) if global.mode == Mode::Report => {
                 remote.units = remote.units.saturating_sub(units);

@@ -315,13 +315,16 @@ impl Limiter {
                     new
                 });
             }
-            outcome.ask = None;
+            outcome.ask = again.then_some(claim.cost);
             match said {
                 Some(_) if again => {
                     asking.asked.push((index, claim.cost));
                     continue;
                 }
-                Some(said) if said.granted => outcome.granted = true,
+                Some(said) if said.granted => {
+                    outcome.granted = true;
+                    outcome.leased = !claim.is_strict();
+                }
                 Some(said) => outcome.closed = Some(said.reset.unwrap_or_else(|| claim.lasts())),
                 None => match claim.policy.global.as_ref().map(|global| global.on_error) {
                     Some(OnError::Closed) if claim.is_enforced => refused_by_error = Some(index),

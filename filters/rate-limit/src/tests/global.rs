@@ -358,3 +358,63 @@ fn who_leaves_while_the_service_is_asked_has_taken_nothing() {
     let Flow::Reply(reply) = ask(&filter, &env, b"k").flow else { panic!("the place is taken") };
     assert_eq!(reply.status, 429);
 }
+
+const LEASE: &str = r#", "mode": "lease", "lease": {"units": 10, "lasts_ms": 60000}"#;
+
+/// How many requests pass, with nobody there to ask.
+fn pass_alone(filter: &RateLimit, env: &FixedEnv, times: usize) -> usize {
+    let once = || {
+        let sent = ask(filter, env, b"k");
+        let sent = if matches!(sent.flow, Flow::Call(_)) { sent.answered(Answer::Failed(14), env) } else { sent };
+        for (_, tag) in env.take_calls() {
+            filter.on_answer(tag, Answer::Failed(14), env);
+        }
+        sent.done(env).0 == 200
+    };
+    (0..times).filter(|_| once()).count()
+}
+
+#[test]
+fn a_lease_is_spent_to_its_end_without_the_service_and_no_further() {
+    let (filter, env) = (global(&format!(r#"{LEASE}, "on_error": "closed""#), ""), env());
+    let sent = ask(&filter, &env, b"k").answered(says(Code::Ok, vec![status(Code::Ok, 90)]), &env);
+    assert_eq!(sent.done(&env).0, 200);
+    assert_eq!(pass_alone(&filter, &env, 40), 9);
+}
+
+#[test]
+fn what_own_limits_decide_in_place_of_the_service_pays_no_lease() {
+    let rest = r#", "limits": [{"units": 4, "per_ms": 3600000}], "settle": {"header": "x-cost"}"#;
+    let leased = policy("a", &format!(r#"{LEASE}, "on_error": "local""#), rest);
+    let strict = policy("b", r#", "on_error": "closed""#, "");
+    let yes = |count| says(Code::Ok, vec![status(Code::Ok, 90); count]);
+
+    // what costs less than was taken goes back to who has paid
+    let (filter, env) = (limit(&leased, SERVICE), env());
+    ask(&filter, &env, b"k").answered(yes(1), &env).done(&env);
+    assert_eq!(pass_alone(&filter, &env, 9), 9);
+    for _ in 0..5 {
+        let mut sent = ask(&filter, &env, b"k").answered(Answer::Failed(14), &env);
+        assert_eq!(sent.flow, Flow::Continue);
+        sent.stream.on_response_head(&mut Head::from_fields([(":status", "200"), ("x-cost", "0")]), &env);
+        sent.stream.on_end(&env);
+    }
+    assert_eq!(pass_alone(&filter, &env, 40), 4);
+
+    // and so does what was taken for a request that another policy refuses
+    let (filter, env) = (limit(&format!("{leased}, {strict}"), SERVICE), self::env());
+    ask(&filter, &env, b"k").answered(yes(2), &env).done(&env);
+    for _ in 0..9 {
+        let sent = ask(&filter, &env, b"k");
+        assert_eq!(sent.question().descriptors.len(), 1, "the lease pays");
+        assert_eq!(sent.answered(yes(1), &env).done(&env).0, 200);
+        for (_, tag) in env.take_calls() {
+            filter.on_answer(tag, Answer::Failed(14), &env);
+        }
+    }
+    for _ in 0..5 {
+        let sent = ask(&filter, &env, b"k");
+        assert_eq!(sent.question().descriptors.len(), 2, "it is spent");
+        assert_eq!(sent.answered(Answer::Failed(14), &env).done(&env).0, 503);
+    }
+}
