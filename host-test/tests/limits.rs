@@ -5,6 +5,8 @@
 mod debt;
 #[path = "limits/envoy.rs"]
 mod envoy;
+#[path = "limits/global.rs"]
+mod global;
 #[path = "limits/interleaved.rs"]
 mod interleaved;
 #[path = "limits/leaving.rs"]
@@ -14,6 +16,8 @@ mod load;
 #[path = "limits/reload.rs"]
 mod reload;
 mod support;
+#[path = "limits/trap.rs"]
+mod trap;
 #[path = "limits/upstream.rs"]
 mod upstream;
 
