@@ -4,6 +4,7 @@ use super::Report;
 use super::chain::Told;
 use crate::request::Request;
 use filter_kit::explain::{Candidate, Found, Stage};
+use rate_limit::WantedLimit;
 use std::fmt::Write;
 
 /// The whole explanation.
@@ -122,8 +123,13 @@ impl Lines {
     fn counted(&mut self, told: &rate_limit::Explanation) {
         for wanted in &told.policies {
             let shadow = if wanted.enforced == 0 { "  (shadow)" } else { "" };
-            for limit in &wanted.limits {
-                self.add("takes", &format!("{} of {limit}  key {}{shadow}", wanted.cost, wanted.key));
+            let later = if wanted.is_settled { "  (settled later)" } else { "" };
+            let key = &wanted.key;
+            if let Some(service) = &wanted.service {
+                self.add("asks", &format!("for {} at {service}  key {key}{shadow}{later}", wanted.cost));
+            }
+            for WantedLimit { limit, takes } in &wanted.limits {
+                self.add("takes", &format!("{takes} of {limit}  key {key}{shadow}{later}"));
             }
         }
         match told.status {

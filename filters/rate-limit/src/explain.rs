@@ -28,13 +28,25 @@ pub struct Wanted {
     pub enforced: u32,
     /// Short form of the key, not the key itself; the same for the same key in one run only.
     pub key: String,
-    /// Units that the request takes of each limit.
+    /// What the request takes at first.
     pub cost: u64,
-    /// The limits, in words.
-    pub limits: Vec<String>,
+    /// Whether that is corrected later, by the response or by the size of the body.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_settled: bool,
+    /// The policy's own limits.
+    pub limits: Vec<WantedLimit>,
     /// The service that is asked, and how, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+}
+
+/// What a request takes of one limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WantedLimit {
+    /// Its name and numbers, in words.
+    pub limit: String,
+    /// Units, or a place among those in flight.
+    pub takes: u64,
 }
 
 impl RateLimit {
@@ -75,6 +87,12 @@ fn wanted(claim: &Claim) -> Wanted {
         key: claim.short_key(),
         cost: claim.cost,
         service: claim.policy.global.as_ref().map(|global| global.describe()),
-        limits: named.map(|(name, limit)| format!("{name}: {limit}")).collect(),
+        is_settled: !claim.is_exact,
+        limits: named
+            .map(|(name, limit)| WantedLimit {
+                limit: format!("{name}: {limit}"),
+                takes: if limit.capacity().is_some() { claim.cost } else { 1 },
+            })
+            .collect(),
     }
 }

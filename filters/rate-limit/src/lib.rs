@@ -26,7 +26,7 @@ pub use config::{
     PolicyConfig, ReportConfig, ResponseHeaders, Scope, ServiceConfig, SettleConfig, SourceAddressConfig, TableConfig,
     TierLimitConfig, WindowConfig,
 };
-pub use explain::{Explanation, Wanted};
+pub use explain::{Explanation, Wanted, WantedLimit};
 pub use filter::{Passed, RateLimit, RateLimitStream, Reserved};
 pub use judge::{Judgement, Left};
 pub use limiter::Asking;

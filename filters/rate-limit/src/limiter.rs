@@ -442,12 +442,15 @@ impl Limiter {
         if claim.policy.states() == 0 {
             return Ok(take(None).0);
         }
-        let mut outcome = None;
-        self.update(&claim.row, env, &mut |row| {
+        let (mut outcome, mut tries) = (None, 0u64);
+        let updated = self.update(&claim.row, env, &mut |row| {
+            tries += 1;
             let (said, new) = take(row);
             outcome = Some(said);
             new
-        })?;
+        });
+        env.count(claim.policy.counts.cas_retries, tries.saturating_sub(1));
+        updated?;
         outcome.ok_or(Contended)
     }
 

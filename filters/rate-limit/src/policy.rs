@@ -46,6 +46,7 @@ pub(crate) struct Counts {
     pub(crate) missing_key: CounterId,
     pub(crate) evictions: CounterId,
     pub(crate) table_full: CounterId,
+    pub(crate) cas_retries: CounterId,
 }
 
 /// What a policy says of a request before its limits are asked.
@@ -165,7 +166,9 @@ impl Policy {
         let (shadow_limited, error, missing_key) = (count("shadow_limited"), count("error"), count("missing_key"));
         let mut count = |what: &str| metrics.counter(METRIC_PREFIX, &[("policy", &config.name)], what);
         let (evictions, table_full) = (count("evictions_total"), count("table_full_total"));
-        let counts = Counts { allowed, limited, shadow_limited, error, missing_key, evictions, table_full };
+        let cas_retries = count("cas_retries_total");
+        let counts =
+            Counts { allowed, limited, shadow_limited, error, missing_key, evictions, table_full, cas_retries };
         Ok(Self {
             // the version of the layout, kinds of the limits: what would not be understood is not found
             prefix: format!("l2{}{:08x}", kinds(&limits, global.as_ref()), fold(&config.name)),

@@ -196,6 +196,7 @@ fn a_lost_race_is_decided_anew_and_an_endless_one_ends() {
     assert_eq!(send(&filter, &env, &[("x-api-key", "a")]).0, 200);
     env.contend(5);
     assert_eq!(send(&filter, &env, &[("x-api-key", "a")]).1[1], r#"ratelimit: "demo";r=1;t=20"#);
+    assert!(counted(&filter, &env).contains(&"sluice_ratelimit.policy.demo.cas_retries_total 5".to_owned()));
     env.contend(1000);
     assert_eq!(send(&filter, &env, &[("x-api-key", "a")]).0, 503);
     let open = limit(DEMO, r#", "table": {"on_contention": "allow"}"#);
