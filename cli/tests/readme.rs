@@ -89,13 +89,16 @@ struct Demo {
     /// Name and address of each service; the listener and the admin pages have names of their own.
     addresses: Vec<(String, SocketAddr)>,
     upstreams: Vec<String>,
+    /// Clusters whose programs the page's commands start and stop.
+    services: Vec<u16>,
 }
 
 impl Demo {
     fn read(name: &str) -> Self {
         let text = fs::read_to_string(root().join(format!("examples/{name}/demo.conf"))).unwrap();
         let bootstrap = format!("envoy-configs/{name}.yaml");
-        let mut demo = Self { bootstrap, envoy_only: None, addresses: Vec::new(), upstreams: Vec::new() };
+        let mut demo =
+            Self { bootstrap, envoy_only: None, addresses: Vec::new(), upstreams: Vec::new(), services: Vec::new() };
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             match line.split_once(' ').unwrap() {
                 ("envoy-only", why) => demo.envoy_only = Some(why.to_owned()),
@@ -103,6 +106,12 @@ impl Demo {
                     let (name, address) = rest.split_once(' ').unwrap();
                     demo.upstreams.push(format!("{name}={address}"));
                     demo.addresses.push((format!("cluster {name}"), address.parse().unwrap()));
+                }
+                ("service", rest) => {
+                    let (name, address) = rest.split_once(' ').unwrap();
+                    let address: SocketAddr = address.parse().unwrap();
+                    demo.services.push(address.port());
+                    demo.addresses.push((format!("cluster {name}"), address));
                 }
                 (what, address) => demo.addresses.push((what.to_owned(), address.parse().unwrap())),
             }
@@ -135,7 +144,8 @@ fn follow(page: &str, demo: &Demo, gateway: &mut Command) {
     upstreams.args(demo.upstreams.iter().flat_map(|upstream| ["--serve", upstream]));
     let mut running = Running(vec![start(upstreams.stdout(Stdio::null()))]);
     running.0.push(start(gateway.stdout(Stdio::null()).stderr(Stdio::null())));
-    wait_for(&ports, &mut running);
+    let started: Vec<u16> = ports.into_iter().filter(|port| !demo.services.contains(port)).collect();
+    wait_for(&started, &mut running);
     run_commands(page, &format!("{:?}", gateway.get_program()));
 }
 
@@ -197,10 +207,10 @@ fn examples_start_what_their_bootstraps_name() {
         let text = fs::read_to_string(root().join(&demo.bootstrap)).unwrap();
         let bootstrap: serde_json::Value = serde_json::from_slice(&json(&text)).unwrap();
         let resources = &bootstrap["static_resources"];
-        let mut expected: Vec<(String, SocketAddr)> = vec![
-            ("listener".to_owned(), address(&resources["listeners"][0])),
-            ("admin".to_owned(), address(&bootstrap["admin"])),
-        ];
+        let listeners = resources["listeners"].as_array().unwrap().iter();
+        let mut expected: Vec<(String, SocketAddr)> =
+            listeners.map(|listener| ("listener".to_owned(), address(listener))).collect();
+        expected.push(("admin".to_owned(), address(&bootstrap["admin"])));
         for cluster in resources["clusters"].as_array().unwrap() {
             let endpoint = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
             expected.push((format!("cluster {}", cluster["name"].as_str().unwrap()), address(endpoint)));

@@ -15,6 +15,12 @@ pub struct Upstream {
     pub address: SocketAddr,
 }
 
+impl Upstream {
+    fn purpose(&self) -> (SocketAddr, &str) {
+        (self.address, &self.name)
+    }
+}
+
 /// An example that can be run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Example {
@@ -22,10 +28,14 @@ pub struct Example {
     pub bootstrap: PathBuf,
     /// Where clients connect.
     pub listener: SocketAddr,
+    /// Where they may connect, too.
+    pub more_listeners: Vec<SocketAddr>,
     /// Where the gateway's admin pages are.
     pub admin: SocketAddr,
     /// What stands behind the gateway.
     pub upstreams: Vec<Upstream>,
+    /// What the README's commands start.
+    pub services: Vec<Upstream>,
     /// Why the embedded gateway cannot serve it, if that is so.
     pub envoy_only: Option<String>,
     /// Commands to try, from the README.
@@ -50,10 +60,16 @@ impl Example {
         example.map_err(|why| Failure::new(format!("examples/{name}/demo.conf: {why}")))
     }
 
-    /// Every address that the example listens on, with what it is for.
+    /// Every address that is listened on as soon as the example runs, with what it is for.
     pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, &str)> {
         let own = [(self.listener, "the gateway's listener"), (self.admin, "the gateway's admin pages")];
-        own.into_iter().chain(self.upstreams.iter().map(|upstream| (upstream.address, upstream.name.as_str())))
+        let more = self.more_listeners.iter().map(|address| (*address, "another listener of the gateway"));
+        own.into_iter().chain(more).chain(self.upstreams.iter().map(Upstream::purpose))
+    }
+
+    /// The same for what the README's commands start.
+    pub fn later(&self) -> impl Iterator<Item = (SocketAddr, &str)> {
+        self.services.iter().map(Upstream::purpose)
     }
 }
 
@@ -68,22 +84,26 @@ fn all(root: &Path) -> Vec<String> {
     names
 }
 
-/// Reads `listener ADDRESS`, `admin ADDRESS`, `upstream NAME ADDRESS` and `envoy-only REASON` lines; `#` starts a comment.
+/// Reads `listener ADDRESS`, `admin ADDRESS`, `upstream NAME ADDRESS`, `service NAME ADDRESS` and `envoy-only REASON` lines; `#` starts a
+/// comment.
 fn parse(text: &str, bootstrap: PathBuf, commands: Vec<String>) -> Result<Example, String> {
-    let (mut listener, mut admin, mut upstreams, mut envoy_only) = (None, None, Vec::new(), None);
+    let (mut listeners, mut admin, mut envoy_only) = (Vec::new(), None, None);
+    let (mut upstreams, mut services) = (Vec::new(), Vec::new());
     for (line, number) in text.lines().zip(1..) {
         let address = |word: &str| word.parse().map_err(|_| format!("line {number}: {word} is no IP:PORT"));
         let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
         match words.as_slice() {
             [] => {}
-            ["listener", word] => listener = Some(address(word)?),
+            ["listener", word] => listeners.push(address(word)?),
             ["admin", word] => admin = Some(address(word)?),
             ["upstream", name, word] => {
                 upstreams.push(Upstream { name: (*name).to_owned(), address: address(word)? });
             }
+            ["service", name, word] => services.push(Upstream { name: (*name).to_owned(), address: address(word)? }),
             ["envoy-only", reason @ ..] if !reason.is_empty() => envoy_only = Some(reason.join(" ")),
             _ => {
-                let expected = "`listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT` or `envoy-only REASON`";
+                let expected = "`listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT`, `service NAME IP:PORT` or \
+                                `envoy-only REASON`";
                 return Err(format!("line {number}: expected {expected}"));
             }
         }
@@ -91,9 +111,12 @@ fn parse(text: &str, bootstrap: PathBuf, commands: Vec<String>) -> Result<Exampl
     if upstreams.is_empty() {
         return Err("no upstream".to_owned());
     }
-    let listener = listener.ok_or("no listener")?;
+    if listeners.is_empty() {
+        return Err("no listener".to_owned());
+    }
+    let (listener, more_listeners) = (listeners.remove(0), listeners);
     let admin = admin.ok_or("no admin")?;
-    Ok(Example { bootstrap, listener, admin, upstreams, envoy_only, commands })
+    Ok(Example { bootstrap, listener, more_listeners, admin, upstreams, services, envoy_only, commands })
 }
 
 /// The curl commands in a README's code blocks: after `$ `, and without it in a block of shell code.
@@ -155,12 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_readme_starts_is_not_waited_for() {
+        let text = format!("{CONF}listener 127.0.0.1:10001\nservice counts 127.0.0.1:18091\n");
+        let example = parse(&text, PathBuf::new(), Vec::new()).unwrap();
+        let ports: Vec<u16> = example.addresses().map(|(address, _)| address.port()).collect();
+        assert_eq!(ports, [10000, 9901, 10001, 18081]);
+        assert_eq!(example.later().collect::<Vec<_>>(), [("127.0.0.1:18091".parse().unwrap(), "counts")]);
+    }
+
+    #[test]
     fn mistakes_in_the_file_are_named_with_their_line() {
         for (text, expected) in [
             ("listener here", "line 1: here is no IP:PORT"),
             (
                 "\nenvoy-only",
-                "line 2: expected `listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT` or `envoy-only REASON`",
+                "line 2: expected `listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT`, `service NAME IP:PORT` or `envoy-only \
+                 REASON`",
             ),
             ("listener 127.0.0.1:1", "no upstream"),
             ("upstream a 127.0.0.1:1\nadmin 127.0.0.1:2", "no listener"),

@@ -122,6 +122,8 @@ fn suits(request: &Request, example: &Example) -> Outcome<()> {
 fn build(project: &Project, gateway: Gateway, example: &Example) -> Outcome<Command> {
     let mut cargo = project.cargo();
     cargo.args(["build", "-p", "demo-upstream"]);
+    // each has the name of its package
+    cargo.args(example.services.iter().flat_map(|service| ["-p", service.name.as_str()]));
     match gateway {
         Gateway::Embedded => {
             process::run(cargo.args(["-p", "sluice"]))?;

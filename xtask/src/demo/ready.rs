@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Refuses to go on when another program has one of the addresses.
 pub fn all_free(example: &Example) -> Outcome<()> {
-    for (address, purpose) in example.addresses() {
+    for (address, purpose) in example.addresses().chain(example.later()) {
         free(address, purpose)?;
     }
     Ok(())
