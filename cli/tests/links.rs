@@ -15,6 +15,8 @@ fn pages() -> Vec<PathBuf> {
     for parent in ["filters", "examples"] {
         folders.extend(fs::read_dir(root().join(parent)).unwrap().map(|entry| entry.unwrap().path()));
     }
+    let below: Vec<PathBuf> = folders.iter().map(|folder| folder.join("deploy")).collect();
+    folders.extend(below);
     for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
         let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         pages.extend(files.filter(|file| file.extension().is_some_and(|end| end == "md")));
