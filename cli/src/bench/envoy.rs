@@ -1,6 +1,6 @@
 //! The measured Envoy.
 
-use super::listener::Variant;
+use super::listener::Setup;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ pub struct Envoy {
     process: Child,
     ports: Vec<u16>,
     folder: tempfile::TempDir,
-    /// `/proc` file of the worker thread.
+    /// `/proc` file of the first worker thread.
     worker: PathBuf,
 }
 
@@ -22,23 +22,25 @@ pub struct Envoy {
 const START: Duration = Duration::from_secs(300);
 
 impl Envoy {
-    /// Starts Envoy with one worker and a listener for each variant.
-    pub fn start(binary: &Path, variants: &[Variant]) -> Result<Self, String> {
+    /// Starts Envoy with a listener for each variant.
+    pub fn start(binary: &Path, setup: &Setup) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let ports = free_ports(variants.len())?;
+        let ports = free_ports(setup.variants.len())?;
         let bootstrap = folder.path().join("bootstrap.json");
-        let text = bootstrap_for(variants, &ports).to_string();
+        let text = bootstrap_for(setup, &ports).to_string();
         fs::write(&bootstrap, &text).map_err(|e| e.to_string())?;
         let log = folder.path().join("envoy.log");
-        let mut command = pinned(binary);
-        command.arg("-c").arg(&bootstrap).args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "warn"]);
+        // several workers are there to run at the same time
+        let mut command = if setup.workers == 1 { pinned(binary) } else { Command::new(binary) };
+        command.arg("-c").arg(&bootstrap).args(["--use-dynamic-base-id", "-l", "warn"]);
+        command.arg("--concurrency").arg(setup.workers.to_string());
         command.arg("--log-path").arg(&log).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let begin = Instant::now();
         let process = command.spawn().map_err(|e| format!("{}: {e}", binary.display()))?;
         let mut envoy = Self { process, ports, folder, worker: PathBuf::new() };
         envoy.wait(&log)?;
         let (seconds, size) = (begin.elapsed().as_secs_f64(), text.len() as f64 / 1e6);
-        eprintln!("{} listeners, {size:.1} MB of bootstrap: serving after {seconds:.1} s", variants.len());
+        eprintln!("{} listeners, {size:.1} MB of bootstrap: serving after {seconds:.1} s", setup.variants.len());
         envoy.worker = worker_thread(envoy.process.id())?;
         Ok(envoy)
     }
@@ -53,6 +55,15 @@ impl Envoy {
         let text = fs::read_to_string(&self.worker).map_err(|e| format!("{}: {e}", self.worker.display()))?;
         let spent = text.split_whitespace().next().and_then(|first| first.parse().ok());
         spent.ok_or_else(|| format!("{}: expected a number", self.worker.display()))
+    }
+
+    /// Memory that the process has, in KiB.
+    pub fn resident(&self) -> Result<u64, String> {
+        let file = format!("/proc/{}/status", self.process.id());
+        let text = fs::read_to_string(&file).map_err(|e| format!("{file}: {e}"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let size = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        size.ok_or_else(|| format!("{file}: expected a line VmRSS"))
     }
 
     /// Ends it.
@@ -115,7 +126,8 @@ fn worker_thread(process: u32) -> Result<PathBuf, String> {
     Err("Envoy has no thread named wrk:worker_0".to_owned())
 }
 
-fn bootstrap_for(variants: &[Variant], ports: &[u16]) -> Value {
-    let listeners: Vec<Value> = variants.iter().zip(ports).map(|(variant, port)| variant.listener(*port)).collect();
-    json!({"static_resources": {"listeners": listeners}})
+fn bootstrap_for(setup: &Setup, ports: &[u16]) -> Value {
+    let listeners: Vec<Value> =
+        setup.variants.iter().zip(ports).map(|(variant, port)| variant.listener(*port)).collect();
+    json!({"static_resources": {"listeners": listeners, "clusters": setup.clusters}})
 }

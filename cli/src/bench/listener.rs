@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// A listener, and with what it is loaded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Variant {
     /// Row name.
     pub name: String,
@@ -18,13 +18,36 @@ pub struct Variant {
     pub path: String,
     /// One header of the request; all others are the same in every variant.
     pub header: (&'static str, String),
+    /// How many values that header takes in turn, each with its number behind; 1 is the value as it stands.
+    pub values: usize,
+    /// The status that every answer has to have.
+    pub status: u16,
+}
+
+/// What runs in one Envoy.
+#[derive(Debug)]
+pub struct Setup {
+    /// The listeners.
+    pub variants: Vec<Variant>,
+    /// Clusters that filters call.
+    pub clusters: Vec<Value>,
+    /// Worker threads.
+    pub workers: u32,
+}
+
+/// One worker, so that all of the work is its work.
+impl From<Vec<Variant>> for Setup {
+    fn from(variants: Vec<Variant>) -> Self {
+        Self { variants, clusters: Vec::new(), workers: 1 }
+    }
 }
 
 /// The modules in a folder.
 #[derive(Debug)]
 pub struct Modules(PathBuf);
 
-const TYPES: &str = "type.googleapis.com/envoy.extensions.filters";
+/// Where the types of Envoy's filters are.
+pub const TYPES: &str = "type.googleapis.com/envoy.extensions.filters";
 
 impl Modules {
     /// Modules in this folder.

@@ -5,15 +5,20 @@
 //! the machine can only add to it, so the 20th percentile over the rounds is quoted, and beside it the median of the
 //! differences within each round.
 
+mod admission;
 mod envoy;
+mod limits;
 mod listener;
 mod load;
+mod memory;
 mod rules;
 mod stats;
+mod upstream;
 mod variants;
 
 use clap::{Args, ValueEnum};
-use listener::{Modules, Variant};
+use listener::{Modules, Setup};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// Options of `sluice bench`.
@@ -31,7 +36,7 @@ pub struct Bench {
     /// Requests a variant and round.
     #[arg(long, default_value_t = 6000)]
     requests: usize,
-    /// What is measured; both by default, each in an Envoy of its own.
+    /// What is measured; everything by default, each table in an Envoy of its own.
     #[arg(long = "table", value_enum)]
     tables: Vec<Table>,
     /// Print JSON instead of tables.
@@ -45,8 +50,27 @@ enum Table {
     Filters,
     /// 10 to 10,000 rules, beside what Envoy has for the same.
     Rules,
+    /// Limits that pass, refuse, and ask a service, beside what Envoy has for the same.
+    Limits,
+    /// How many requests pass a limit on two workers.
+    Admission,
+    /// Envoy's memory after few keys and after many.
+    Memory,
 }
 
+impl Table {
+    const ALL: [Self; 5] = [Self::Filters, Self::Rules, Self::Limits, Self::Admission, Self::Memory];
+}
+
+/// What a table says, for people and for programs.
+struct Report {
+    name: &'static str,
+    text: String,
+    json: Value,
+}
+
+/// Requests of each variant before the rounds.
+const FIRST: usize = 400;
 /// Rounds before those that count.
 const WARM_UP: usize = 2;
 
@@ -54,32 +78,67 @@ impl Bench {
     /// Measures and prints.
     ///
     /// # Errors
-    /// If Envoy does not start or answers something else than 200.
+    /// If Envoy does not start or answers something else than it should.
     pub fn run(&self) -> Result<(), String> {
-        let tables: &[Table] = if self.tables.is_empty() { &[Table::Filters, Table::Rules] } else { &self.tables };
+        let tables: &[Table] = if self.tables.is_empty() { &Table::ALL } else { &self.tables };
         let modules = Modules::new(&self.dist);
         let mut all = serde_json::Map::new();
         for table in tables {
-            let (name, variants) = match table {
-                Table::Filters => ("filters", variants::all(&modules)?),
-                Table::Rules => ("rules", rules::all(&modules)?),
-            };
-            let rows = stats::rows(&variants, &self.measure(&variants)?);
+            let Report { name, text, json } = self.report(*table, &modules)?;
             if self.json {
-                all.insert(name.to_owned(), stats::json(&rows));
+                all.insert(name.to_owned(), json);
             } else {
-                println!("{}", stats::table(&rows, self.rounds, self.requests));
+                println!("{text}");
             }
         }
         if self.json {
-            println!("{}", serde_json::Value::from(all));
+            println!("{}", Value::from(all));
         }
         Ok(())
     }
 
+    fn report(&self, table: Table, modules: &Modules) -> Result<Report, String> {
+        match table {
+            Table::Filters => self.costs("filters", "", variants::all(modules)?.into()).map(|(report, _)| report),
+            Table::Rules => {
+                self.costs("rules", "Envoy's route list", rules::all(modules)?.into()).map(|(report, _)| report)
+            }
+            Table::Limits => {
+                let service = limits::service()?;
+                let setup = limits::all(modules, service.address.port(), upstream::start()?.port())?;
+                let (mut report, rows) = self.costs("limits", "Envoy's own", setup)?;
+                limits::check_calls(&service.calls())?;
+                report.text.push_str(&format!("\n{}", limits::aims(&rows)));
+                Ok(report)
+            }
+            Table::Admission => {
+                let rows = admission::measure(&self.envoy, modules)?;
+                Ok(Report { name: "admission", text: admission::table(&rows), json: admission::json(&rows) })
+            }
+            Table::Memory => {
+                let rows = memory::measure(&self.envoy, modules)?;
+                Ok(Report { name: "memory", text: memory::table(&rows), json: memory::json(&rows) })
+            }
+        }
+    }
+
+    /// A table of CPU times; `other` is what the rows that variants name have in common.
+    fn costs(&self, name: &'static str, other: &str, setup: Setup) -> Result<(Report, Vec<stats::Row>), String> {
+        let rows = stats::rows(&setup.variants, &self.measure(&setup)?);
+        let text = stats::table(&rows, other, self.rounds, self.requests);
+        Ok((Report { name, text, json: stats::json(&rows) }, rows))
+    }
+
     /// Microseconds a request, for each variant and round.
-    fn measure(&self, variants: &[Variant]) -> Result<Vec<Vec<f64>>, String> {
-        let envoy = envoy::Envoy::start(&self.envoy, variants)?;
+    fn measure(&self, setup: &Setup) -> Result<Vec<Vec<f64>>, String> {
+        let envoy = envoy::Envoy::start(&self.envoy, setup)?;
+        let variants = &setup.variants;
+        for (variant, port) in variants.iter().zip(envoy.ports()) {
+            // the units that a limit has left at first; then as many requests as every row needs to do what it does, all of them right
+            // away: what they ask a service is looked at
+            load::prime(*port, variant)?;
+            load::run(*port, variant, FIRST).map_err(|error| format!("{}: {error}", variant.name))?;
+        }
         let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); variants.len()];
         for round in 0..WARM_UP + self.rounds.max(1) {
             for step in 0..variants.len() {

@@ -87,6 +87,8 @@ fn variant(name: &str, size: usize, filters: Vec<Value>, table: Value) -> Varian
         table,
         path: format!("/svc-{middle}/items/7?x=1"),
         header: ("x-tenant", format!("t{middle}")),
+        values: 1,
+        status: 200,
     }
 }
 

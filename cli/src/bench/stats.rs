@@ -48,10 +48,16 @@ fn quantile(figures: &[f64], share: f64) -> f64 {
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }
 
-/// For people; Markdown.
-pub fn table(rows: &[Row], rounds: usize, requests: usize) -> String {
+/// What one row costs, in what another one costs.
+pub fn ratio(rows: &[Row], name: &str, other: &str) -> Option<f64> {
+    let of = |name: &str| rows.iter().find(|row| row.name == name).map(|row| row.p20);
+    Some(of(name)? / of(other)?)
+}
+
+/// For people; Markdown. `other` is what the rows that variants name have in common.
+pub fn table(rows: &[Row], other: &str, rounds: usize, requests: usize) -> String {
     let others = rows.iter().any(|row| row.to_other.is_some());
-    let (title, line) = if others { (" ratio to Envoy's route list |", "---|") } else { ("", "") };
+    let (title, line) = if others { (format!(" ratio to {other} |"), "---|") } else { (String::new(), "") };
     let mut text = format!(
         "CPU time of Envoy's worker thread a request, {rounds} interleaved rounds of {requests} requests\n\n\
          | variant | us, p20 | over no filter | ratio to no filter | ratio to the empty filter |{title}\n|---|---|---|---|---|{line}\n"
@@ -76,15 +82,14 @@ pub fn table(rows: &[Row], rounds: usize, requests: usize) -> String {
 
 /// What the largest number of rules costs, in what the smallest costs.
 fn growth(rows: &[Row]) -> Option<f64> {
-    let of = |size: &usize| rows.iter().find(|row| row.name == router_name(*size)).map(|row| row.p20);
-    Some(of(SIZES.last()?)? / of(SIZES.first()?)?)
+    ratio(rows, &router_name(*SIZES.last()?), &router_name(*SIZES.first()?))
 }
 
 /// For programs.
 pub fn json(rows: &[Row]) -> Value {
     let row = |row: &Row| {
         json!({"variant": row.name, "us_p20": row.p20, "us_over_base": row.difference,
-               "ratio_to_base": row.to_base, "ratio_to_empty": row.to_empty, "ratio_to_route_list": row.to_other})
+               "ratio_to_base": row.to_base, "ratio_to_empty": row.to_empty, "ratio_to_other": row.to_other})
     };
     rows.iter().map(row).collect()
 }
@@ -102,6 +107,8 @@ mod tests {
             table: Value::Null,
             path: String::new(),
             header: ("x", String::new()),
+            values: 1,
+            status: 200,
         });
         let rounds = vec![vec![10.0, 11.0, 12.0, 13.0, 90.0], vec![12.0, 13.0, 14.0, 15.0, 92.0]];
         let rows = rows(&variants, &rounds);
@@ -109,7 +116,7 @@ mod tests {
         assert_eq!((rows[0].difference, rows[1].difference), (0.0, 2.0));
         assert!((rows[1].to_base - 13.0 / 11.0).abs() < 1e-9 && (rows[0].to_empty - 11.0 / 13.0).abs() < 1e-9);
         assert_eq!((rows[0].to_other, rows[1].to_other), (None, Some(13.0 / 11.0)));
-        let text = table(&rows, 5, 100);
+        let text = table(&rows, "it", 5, 100);
         assert!(text.contains("| no filter | 11.0 | +0.0 | 1.00 | 0.85 | |\n"), "{text}");
         assert!(text.contains("| empty filter of the SDK | 13.0 | +2.0 | 1.18 | 1.00 | 1.18 |\n"), "{text}");
     }

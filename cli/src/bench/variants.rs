@@ -18,6 +18,8 @@ pub fn all(modules: &Modules) -> Result<Vec<Variant>, String> {
             table: json!({"routes": [answer(&json!({"prefix": "/"}))]}),
             path: "/products/items/7?x=1".to_owned(),
             header: ("x-user-type", "customer".to_owned()),
+            values: 1,
+            status: 200,
         })
     };
     let (router, rewrite) = ("header-router.wasm", "prefix-rewrite.wasm");
