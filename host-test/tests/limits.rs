@@ -1,18 +1,26 @@
 //! Limits that many VMs share: exact whatever VM a request comes to, in our host and in a real Envoy under load.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "limits/cast.rs"]
+mod cast;
+#[path = "limits/client.rs"]
+mod client;
 #[path = "limits/debt.rs"]
 mod debt;
 #[path = "limits/envoy.rs"]
 mod envoy;
 #[path = "limits/global.rs"]
 mod global;
+#[path = "limits/hostile.rs"]
+mod hostile;
 #[path = "limits/interleaved.rs"]
 mod interleaved;
 #[path = "limits/leaving.rs"]
 mod leaving;
 #[path = "limits/load.rs"]
 mod load;
+#[path = "limits/memory.rs"]
+mod memory;
 #[path = "limits/reload.rs"]
 mod reload;
 mod support;

@@ -1,9 +1,10 @@
 //! A real Envoy with two workers, in front of the test's upstream and its rate limit service.
 
+use crate::client::Connection;
 use crate::support::dist;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -24,6 +25,8 @@ pub struct Setup {
     pub upstream: Option<u16>,
     /// Port of the rate limit service.
     pub service: Option<u16>,
+    /// Envoy adds the client's address to `x-forwarded-for`, as it should where clients come to it directly.
+    pub is_edge: bool,
     /// In the answer to `/version`.
     pub version: u32,
 }
@@ -31,7 +34,7 @@ pub struct Setup {
 impl Setup {
     pub fn new(configuration: Value) -> Self {
         let module = dist().join("rate-limit.wasm");
-        Self { module, configuration, vm_configuration: "", upstream: None, service: None, version: 1 }
+        Self { module, configuration, vm_configuration: "", upstream: None, service: None, is_edge: false, version: 1 }
     }
 
     fn listener(&self, port: u16) -> Value {
@@ -51,6 +54,7 @@ impl Setup {
                 "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
                 "stat_prefix": "limits",
                 "max_request_headers_kb": 96,
+                "use_remote_address": self.is_edge,
                 "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answers_version, to_upstream]}]},
                 "http_filters": [
                     {"name": "rate-limit", "typed_config": {
@@ -86,15 +90,6 @@ pub struct Envoy {
     folder: PathBuf,
     port: u16,
     admin: u16,
-}
-
-pub struct Connection(BufReader<TcpStream>);
-
-#[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    fields: Vec<(String, String)>,
-    pub body: String,
 }
 
 impl Drop for Envoy {
@@ -158,7 +153,7 @@ impl Envoy {
 
     fn await_version(&self, version: u32) {
         let answers = || {
-            let mut connection = self.try_connect()?;
+            let mut connection = Connection::open(self.port)?;
             connection.send("GET /version HTTP/1.1\r\nhost: a\r\n\r\n");
             Some(connection.try_response()?.body == version.to_string())
         };
@@ -166,14 +161,7 @@ impl Envoy {
     }
 
     pub fn connect(&self) -> Connection {
-        self.try_connect().unwrap()
-    }
-
-    fn try_connect(&self) -> Option<Connection> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(BOUND)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Some(Connection(BufReader::new(stream)))
+        Connection::open(self.port).unwrap()
     }
 
     /// So many connections to each of the two workers.
@@ -224,6 +212,13 @@ impl Envoy {
         assert!(!log.contains("Proxy-Wasm VM failed") && !log.contains("Proxy-Wasm plugin in-VM backtrace"), "{log}");
     }
 
+    /// Kilobytes of memory that it holds.
+    pub fn resident_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     fn ask_admin(&self, path: &str) -> String {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.admin)) else { return String::new() };
         write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
@@ -238,85 +233,6 @@ fn write_listener(folder: &std::path::Path, listener: &Value) {
     let new = folder.join("listeners.new");
     fs::write(&new, json!({"resources": [listener]}).to_string()).unwrap();
     fs::rename(new, folder.join("listeners.json")).unwrap();
-}
-
-impl Connection {
-    pub fn send(&mut self, bytes: &str) {
-        self.send_bytes(bytes.as_bytes());
-    }
-
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
-        self.0.get_mut().write_all(bytes).unwrap();
-    }
-
-    /// Sends a request without a body.
-    pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) {
-        let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
-    }
-
-    /// Sends a request and reads the whole response; its status.
-    pub fn ask(&mut self, path: &str, key: &str) -> u16 {
-        self.ask_with(path, &[("x-key", key)]).status
-    }
-
-    pub fn ask_with(&mut self, path: &str, headers: &[(&str, &str)]) -> Response {
-        self.get(path, headers);
-        self.response()
-    }
-
-    pub fn response(&mut self) -> Response {
-        self.try_response().expect("a response")
-    }
-
-    /// A response, unless the connection ends before it does.
-    pub fn try_response(&mut self) -> Option<Response> {
-        let mut response = self.head()?;
-        if response.field("transfer-encoding").is_some() {
-            loop {
-                let size = usize::from_str_radix(&self.line()?, 16).unwrap();
-                let mut chunk = vec![0; size + 2];
-                self.0.read_exact(&mut chunk).ok()?;
-                if size == 0 {
-                    return Some(response);
-                }
-                response.body.push_str(&String::from_utf8_lossy(&chunk[..size]));
-            }
-        }
-        let length = response.field("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).ok()?;
-        response.body = String::from_utf8_lossy(&body).into_owned();
-        Some(response)
-    }
-
-    /// The head of a response, whose body is left where it is.
-    pub fn head(&mut self) -> Option<Response> {
-        let status = self.line()?.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut fields = Vec::new();
-        while let Some((name, value)) = self.line()?.split_once(": ") {
-            fields.push((name.to_owned(), value.to_owned()));
-        }
-        Some(Response { status, fields, body: String::new() })
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        (self.0.read_line(&mut line).ok()? > 0).then(|| line.trim_end().to_owned())
-    }
-}
-
-impl Response {
-    pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(of, _)| of == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Units left of the first limit that is told.
-    pub fn left(&self) -> u64 {
-        let told = self.field("ratelimit").unwrap_or_else(|| panic!("nothing is told of what is left: {self:?}"));
-        let left = told.split(";r=").nth(1).unwrap();
-        left.split([';', ',']).next().unwrap().parse().unwrap()
-    }
 }
 
 pub fn eventually(what: &str, check: impl Fn() -> bool) {

@@ -1,7 +1,8 @@
 //! Limits that a service keeps, in a real Envoy: exact under load over two workers, few calls with leases, and answers whatever
 //! happens to the service.
 
-use crate::envoy::{Connection, Envoy, Setup, eventually};
+use crate::client::Connection;
+use crate::envoy::{Envoy, Setup, eventually};
 use rate_limit_service::{Call, Clock, Config, Hits, Server, Service, reserve};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,7 @@
 //! A real Envoy under load from many connections to both workers, seen by the test's own clock.
 
-use crate::envoy::{Connection, Envoy, Setup};
+use crate::client::Connection;
+use crate::envoy::{Envoy, Setup};
 use crate::{BURST, PER_SECOND, config};
 use std::collections::BTreeMap;
 use std::sync::Barrier;

@@ -1,6 +1,7 @@
 //! New configurations and new VMs while keys are exhausted and in debt, in a real Envoy.
 
-use crate::envoy::{Connection, Envoy, Setup};
+use crate::client::Connection;
+use crate::envoy::{Envoy, Setup};
 use crate::upstream::Upstream;
 use serde_json::{Value, json};
 

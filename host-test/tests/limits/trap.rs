@@ -1,6 +1,7 @@
 //! VMs that die in the middle of a request: the state is the host's, and the next VM goes on with it.
 
-use crate::envoy::{Connection, Envoy, Setup, eventually};
+use crate::client::Connection;
+use crate::envoy::{Envoy, Setup, eventually};
 use crate::support::{get, guest_path, host, lines, plugin};
 use crate::upstream::Upstream;
 use host_test::{Attributes, Module, PluginConfig, Worker};

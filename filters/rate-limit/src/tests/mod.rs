@@ -204,7 +204,7 @@ fn a_lost_race_is_decided_anew_and_an_endless_one_ends() {
 }
 
 #[test]
-fn a_million_keys_need_no_more_memory_than_ten_thousand() {
+fn a_hundred_thousand_keys_need_no_more_memory_than_ten_thousand() {
     for on_full in ["evict", "deny"] {
         let filter = limit(DEMO, &format!(r#", "table": {{"rows": 16, "on_full": "{on_full}"}}"#));
         let store = Store::default();
