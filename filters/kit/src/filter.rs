@@ -37,6 +37,12 @@ pub trait Filter: Sized + 'static {
 
 /// One HTTP exchange as a filter sees it. Each callback runs at most once, `on_answer` once for each call.
 pub trait Stream {
+    /// Whether [`Stream::on_request_head`] looks at the head, or edits it. Reading one costs a host more than most filters do; a stream that
+    /// needs none may get an empty one.
+    fn reads_head(&self) -> bool {
+        true
+    }
+
     /// The request head arrived. Edits to `head` are written back after the callback.
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         let _ = (head, env);

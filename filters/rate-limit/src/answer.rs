@@ -6,7 +6,6 @@ use filter_kit::header_edits::HeaderEdits;
 use filter_kit::matching::Request;
 use filter_kit::template::Values;
 use filter_kit::{ConfigError, Reply};
-use serde_json::json;
 use std::borrow::Cow;
 
 #[derive(Debug)]
@@ -31,6 +30,8 @@ pub(crate) struct Refusal<'a> {
     pub(crate) headers: &'a [(String, Vec<u8>)],
 }
 
+const TITLE_AND_TYPE: &[u8] = b",\"title\":\"Request cannot be satisfied as assigned quota has been exceeded\",\
+    \"type\":\"https://iana.org/assignments/http-problem-types#quota-exceeded\",\"violated-policies\":";
 const MAX_BODY: usize = 64 * 1024;
 
 impl Answer {
@@ -43,6 +44,23 @@ impl Answer {
         }
         let headers = HeaderEdits::of_answer(config.headers, None)?;
         Ok(Self { status: config.status, headers, body: config.body, told })
+    }
+
+    /// Whether answers depend on the request's head.
+    pub(crate) fn reads_head(&self) -> bool {
+        !self.headers.is_empty()
+    }
+
+    /// A problem document (RFC 9457). Written piece by piece: who refuses many requests writes many of them.
+    fn problem(&self, violated: &[String]) -> Vec<u8> {
+        let mut body = Vec::with_capacity(256);
+        body.extend_from_slice(b"{\"status\":");
+        headers::push_number(&mut body, self.status.into());
+        body.extend_from_slice(TITLE_AND_TYPE);
+        // texts can always be written
+        body.extend(serde_json::to_vec(violated).unwrap_or_default());
+        body.push(b'}');
+        body
     }
 
     /// The answer.
@@ -66,13 +84,7 @@ impl Answer {
                 "text/plain"
             }
             None => {
-                let problem = json!({
-                    "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
-                    "title": "Request cannot be satisfied as assigned quota has been exceeded",
-                    "status": self.status,
-                    "violated-policies": why.violated,
-                });
-                reply.body = problem.to_string().into_bytes();
+                reply.body = self.problem(why.violated);
                 "application/problem+json"
             }
         };

@@ -152,6 +152,10 @@ impl RateLimitStream {
 }
 
 impl Stream for RateLimitStream {
+    fn reads_head(&self) -> bool {
+        self.limiter.reads_head
+    }
+
     fn on_request_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         let limiter = Rc::clone(&self.limiter);
         let world = World::new(env, None);
@@ -195,6 +199,41 @@ impl Stream for RateLimitStream {
         }
         if let Some(reservation) = self.reservation.take() {
             reservation.end(env);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_read_where_something_depends_on_them() {
+        let limits = r#""limits": [{"units": 1, "per_ms": 1000}]"#;
+        let reads = |policy: &str, rest: &str| {
+            let config = format!(r#"{{"policies": [{{"name": "a", {limits}{policy}}}]{rest}}}"#);
+            RateLimit::from_config(config.as_bytes()).unwrap().stream().reads_head()
+        };
+        for policy in ["", r#", "key": [{"constant": "x"}, {"source_address": {}}, {"property": ["a"]}]"#] {
+            assert!(!reads(policy, ""), "{policy}");
+        }
+        for policy in [
+            r#", "match": {}"#,
+            r#", "matches": [{"path": {"exact": "/"}}]"#,
+            r#", "key": ["path"]"#,
+            r#", "key": [{"source_address": {"trusted_hops": 1}}]"#,
+            r#", "tiers": {"t": [{"units": 2}]}, "tier_header": "x-t""#,
+            r#", "cost": {"header": {"name": "x-cost"}}"#,
+            r#", "cost": {"body_bytes": {}}"#,
+        ] {
+            assert!(reads(policy, ""), "{policy}");
+        }
+        for rest in [
+            r#", "matching": {"merge_slashes": true}"#,
+            r#", "consumers": {"credential": {"header": "x"}, "names": {"a": "b"}}, "log_fields": true"#,
+            r#", "answer": {"headers": [{"name": "x-path", "value": "${path}"}]}"#,
+        ] {
+            assert!(reads("", rest), "{rest}");
         }
     }
 }

@@ -24,31 +24,23 @@ const SECOND: u64 = 1_000_000_000;
 
 /// Headers of a response. `wait` is what a refused client has to wait, in nanoseconds.
 pub(crate) fn headers(told: &[Told], which: ResponseHeaders, wait: Option<u64>) -> Vec<(Cow<'static, str>, Vec<u8>)> {
-    let mut headers: Vec<(Cow<'static, str>, Vec<u8>)> = Vec::new();
-    let mut add = |name: &'static str, value: String| headers.push((Cow::Borrowed(name), value.into_bytes()));
+    let mut headers: Vec<(Cow<'static, str>, Vec<u8>)> = Vec::with_capacity(4);
+    let mut add = |name: &'static str, value: Vec<u8>| headers.push((Cow::Borrowed(name), value));
     if let Some(wait) = wait {
-        add("retry-after", wait.div_ceil(SECOND).to_string());
+        add("retry-after", number(wait.div_ceil(SECOND)));
     }
     if which == ResponseHeaders::None || told.is_empty() {
         return headers;
     }
-    let policies: Vec<String> = told.iter().map(policy).collect();
-    let left: Vec<String> = told
-        .iter()
-        .map(|told| {
-            let reset = told.reset.map(|reset| format!(";t={}", reset.div_ceil(SECOND))).unwrap_or_default();
-            format!("{};r={}{reset}", quoted(&told.name), told.remaining)
-        })
-        .collect();
-    add("ratelimit-policy", policies.join(", "));
-    add("ratelimit", left.join(", "));
+    add("ratelimit-policy", list(told, push_policy));
+    add("ratelimit", list(told, push_left));
     // of several limits, the one that will refuse first
     let reset = |told: &Told| told.reset.unwrap_or(0);
     let tightest = told.iter().min_by_key(|told| (told.remaining, u64::MAX - reset(told)));
     if let Some(told) = tightest.filter(|_| which == ResponseHeaders::Both) {
-        add("x-ratelimit-limit", told.units.to_string());
-        add("x-ratelimit-remaining", told.remaining.to_string());
-        add("x-ratelimit-reset", reset(told).div_ceil(SECOND).to_string());
+        add("x-ratelimit-limit", number(told.units));
+        add("x-ratelimit-remaining", number(told.remaining));
+        add("x-ratelimit-reset", number(reset(told).div_ceil(SECOND)));
     }
     headers
 }
@@ -64,16 +56,64 @@ pub(crate) fn write(headers: &[(Cow<'static, str>, Vec<u8>)], head: &mut Head) {
     }
 }
 
-fn policy(told: &Told) -> String {
-    let mut policy = format!("{};q={}", quoted(&told.name), told.units);
+/// One item for each limit. Written piece by piece: this runs for every request.
+fn list(told: &[Told], push: fn(&mut Vec<u8>, &Told)) -> Vec<u8> {
+    let mut text = Vec::with_capacity(32 * told.len());
+    for (index, told) in told.iter().enumerate() {
+        if index > 0 {
+            text.extend_from_slice(b", ");
+        }
+        push(&mut text, told);
+    }
+    text
+}
+
+fn push_policy(text: &mut Vec<u8>, told: &Told) {
+    push_quoted(text, &told.name);
+    push_parameter(text, b";q=", told.units);
     if let Some(unit) = told.quota_unit {
-        policy.push_str(&format!(";qu={}", quoted(unit)));
+        text.extend_from_slice(b";qu=");
+        push_quoted(text, unit);
     }
     // `w` is a positive number of whole seconds
     if let Some(seconds) = told.seconds.filter(|seconds| *seconds > 0) {
-        policy.push_str(&format!(";w={seconds}"));
+        push_parameter(text, b";w=", seconds);
     }
-    policy
+}
+
+fn push_left(text: &mut Vec<u8>, told: &Told) {
+    push_quoted(text, &told.name);
+    push_parameter(text, b";r=", told.remaining);
+    if let Some(reset) = told.reset {
+        push_parameter(text, b";t=", reset.div_ceil(SECOND));
+    }
+}
+
+fn push_parameter(text: &mut Vec<u8>, name: &[u8], value: u64) {
+    text.extend_from_slice(name);
+    push_number(text, value);
+}
+
+fn number(value: u64) -> Vec<u8> {
+    let mut text = Vec::with_capacity(20);
+    push_number(&mut text, value);
+    text
+}
+
+/// Appends a number in decimal digits.
+pub(crate) fn push_number(text: &mut Vec<u8>, value: u64) {
+    let start = text.len();
+    let mut rest = value;
+    loop {
+        text.push(b'0' + u8::try_from(rest % 10).unwrap_or(0));
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = text.get_mut(start..) {
+        digits.reverse();
+    }
 }
 
 /// Whether a header from elsewhere may be sent.
@@ -81,9 +121,16 @@ pub(crate) fn is_valid(name: &str, value: &[u8]) -> bool {
     filter_kit::head::is_header_name(name) && filter_kit::head::is_header_value(value)
 }
 
-/// A string of structured fields (RFC 9651).
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+/// Appends a string of structured fields (RFC 9651).
+fn push_quoted(text: &mut Vec<u8>, name: &str) {
+    text.push(b'"');
+    for byte in name.bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            text.push(b'\\');
+        }
+        text.push(byte);
+    }
+    text.push(b'"');
 }
 
 #[cfg(test)]
@@ -116,6 +163,13 @@ mod tests {
         );
         assert_eq!(text(&all, ResponseHeaders::None, Some(5)), ["retry-after: 1"]);
         assert_eq!(text(&[], ResponseHeaders::Standard, None), [""; 0]);
+    }
+
+    #[test]
+    fn numbers_have_all_their_digits() {
+        for value in [0, 7, 10, 409, u64::MAX] {
+            assert_eq!(number(value), value.to_string().into_bytes());
+        }
     }
 
     #[test]

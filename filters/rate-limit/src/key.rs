@@ -115,6 +115,15 @@ impl Key {
         self.parts.iter().all(|part| matches!(part, KeyPartConfig::Constant(_)))
     }
 
+    /// Whether it depends on the request's head.
+    pub fn reads_head(&self) -> bool {
+        !self.parts.iter().all(|part| match part {
+            KeyPartConfig::Constant(_) | KeyPartConfig::Property(_) => true,
+            KeyPartConfig::SourceAddress(address) => address.trusted_hops == 0,
+            _ => false,
+        })
+    }
+
     /// The parts of a request's key; `None` if it lacks one.
     pub fn values<'a>(&'a self, request: &Request<'a>, env: &dyn Env) -> Option<Vec<Cow<'a, [u8]>>> {
         let part = |part: &'a KeyPartConfig| match (part, &self.consumers) {

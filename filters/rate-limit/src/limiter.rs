@@ -11,7 +11,7 @@ use crate::policy::{Asked, Policy, World};
 use crate::remote::Said;
 use crate::reservation::{Held, Reservation};
 use filter_kit::env::Step as Update;
-use filter_kit::matching::{MatchingConfig, Request};
+use filter_kit::matching::{MatchingConfig, PathForm, Request};
 use filter_kit::{self as kit, Callout, ConfigError, Contended, CounterId, Env, MetricTable, Reply};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -24,6 +24,10 @@ pub(crate) struct Limiter {
     scope: Scope,
     on_contention: OnContention,
     pub(crate) answer: Answer,
+    /// Whether a decision depends on the request's head.
+    pub(crate) reads_head: bool,
+    /// Whether a decision depends on the time since 1970.
+    reads_wall: bool,
     consumers: Option<Rc<Consumers>>,
     log_fields: bool,
     /// The store of `scope: worker`; it has at most as many rows as the table.
@@ -182,7 +186,14 @@ impl Limiter {
         });
         let answer = Answer::new(config.answer, config.response_headers).map_err(|error| error.within("answer"))?;
         metrics.check()?;
+        let reads_head = config.matching.path_form() != PathForm::default()
+            || consumers.is_some()
+            || answer.reads_head()
+            || policies.iter().any(|policy| policy.reads_head());
+        let limits = policies.iter().flat_map(|policy| policy.limits.iter());
         Ok(Self {
+            reads_head,
+            reads_wall: limits.into_iter().any(|limit| matches!(limit, Limit::Window(_))),
             matching: config.matching,
             policies,
             scope: config.table.scope,
@@ -231,7 +242,7 @@ impl Limiter {
         if claims.is_empty() {
             return Decision::default().into();
         }
-        let now = now(env);
+        let now = self.now(env);
         let asking = |claims, outcomes| Asking {
             claims,
             outcomes,
@@ -296,7 +307,7 @@ impl Limiter {
         request: &Request<'_>,
         env: &dyn Env,
     ) -> Step {
-        let now = now(env);
+        let now = self.now(env);
         let asked = std::mem::take(&mut asking.asked);
         let units: Vec<u64> = asked.iter().map(|(_, units)| *units).collect();
         let reading = self.read(answer, &units, env);
@@ -471,6 +482,11 @@ impl Limiter {
         }
     }
 
+    /// The clocks, each read at most once for a request: each is a host call.
+    pub(crate) fn now(&self, env: &dyn Env) -> Now {
+        Now { monotonic: env.monotonic(), wall: if self.reads_wall { env.wall() } else { 0 } }
+    }
+
     pub(crate) fn update(&self, row: &str, env: &dyn Env, step: &mut Update<'_>) -> Result<(), Contended> {
         if self.scope == Scope::Process {
             return env.update(row, step);
@@ -529,7 +545,7 @@ impl Limiter {
 
     fn heard(&self, Background { claim, what, units }: &Background, answer: &kit::Answer, env: &dyn Env) {
         let said = self.read(answer, &[*units], env).and_then(|reading| reading.said.first().copied());
-        let now = now(env);
+        let now = self.now(env);
         // what cannot be written here is usage or a lease that is lost: fewer requests pass than might, or a little later
         let _ = match what {
             Sent::Refill => self.update(&claim.row, env, &mut |row| claim.answered(row, 0, said, now).1),
@@ -570,11 +586,6 @@ impl Limiter {
             env.set_log_field("sluice_limit_result", result.as_bytes());
         }
     }
-}
-
-/// The clocks, each read once for a request.
-pub(crate) fn now(env: &dyn Env) -> Now {
-    Now { monotonic: env.monotonic(), wall: env.wall() }
 }
 
 fn question(claim: &Claim, units: u64) -> Option<Question<'_>> {

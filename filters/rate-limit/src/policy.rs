@@ -17,6 +17,8 @@ use std::rc::Rc;
 pub(crate) struct Policy {
     pub(crate) name: String,
     matched: Vec<RequestMatch>,
+    /// Whether it takes everything.
+    takes_all: bool,
     key: Key,
     missing_key: MissingKey,
     /// Names in headers.
@@ -81,6 +83,7 @@ impl Policy {
         metrics: &mut MetricTable,
     ) -> Result<Self, ConfigError> {
         rule::check_name(&config.name)?;
+        let takes_all = config.r#match.is_none() && config.matches.is_empty();
         let matched = rule::alternatives(config.r#match, config.matches, matching)?;
         if matched.iter().any(RequestMatch::wants_body) {
             return Err(ConfigError::new("match.json_body", "expected conditions that the head can meet"));
@@ -181,6 +184,7 @@ impl Policy {
             on_full: table.on_full,
             name: config.name,
             matched,
+            takes_all,
             key,
             missing_key: config.missing_key,
             limit_names,
@@ -220,6 +224,12 @@ impl Policy {
         }
     }
 
+    /// Whether what it wants depends on the request's head.
+    pub(crate) fn reads_head(&self) -> bool {
+        let constant = matches!(self.cost, CostConfig::Constant(_));
+        !self.takes_all || self.key.reads_head() || self.tier_header.is_some() || !constant || self.global.is_some()
+    }
+
     /// What it wants of a request.
     pub(crate) fn ask(self: &Rc<Self>, request: &Request<'_>, env: &dyn Env, secret: &Secret) -> Asked {
         if !self.matched.iter().any(|matched| matched.matches(request)) {
@@ -234,7 +244,7 @@ impl Policy {
         };
         let Place { row, fingerprint } = place(&parts, secret);
         let limits = self.tier(request, &parts).unwrap_or(&self.limits);
-        let row = format!("{}{:04x}", self.prefix, row % self.rows.max(1));
+        let row = self.row_name(row % self.rows.max(1));
         let (cost, is_exact) = self.cost(request);
         Asked::Claim(Claim {
             limits: Rc::clone(limits),
@@ -246,6 +256,15 @@ impl Policy {
             entries: self.global.as_ref().map(|global| global.entries(&self.key, &parts)).unwrap_or_default(),
             policy: Rc::clone(self),
         })
+    }
+
+    /// What the store calls a row: four digits behind the prefix, since there are at most 65,536.
+    fn row_name(&self, row: u64) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + 4);
+        name.push_str(&self.prefix);
+        let digit = |shift: u32| char::from_digit(u32::try_from(row >> shift & 15).unwrap_or(0), 16);
+        name.extend([12, 8, 4, 0].into_iter().filter_map(digit));
+        name
     }
 
     fn tier(&self, request: &Request<'_>, parts: &[Cow<'_, [u8]>]) -> Option<&Rc<[Limit]>> {

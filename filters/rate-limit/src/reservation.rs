@@ -3,7 +3,7 @@
 use crate::claim::{Claim, Outcome};
 use crate::config::{MissingCost, SettleConfig};
 use crate::limit::{Limit, Now};
-use crate::limiter::{Limiter, Sent, now};
+use crate::limiter::{Limiter, Sent};
 use crate::set::State;
 use filter_kit::{Env, Head};
 use std::rc::Rc;
@@ -83,7 +83,7 @@ impl Reservation {
             (None, Some(settle)) => Some(otherwise(settle, claim, true)),
             (None, None) => None,
         });
-        let now = now(env);
+        let now = self.limiter.now(env);
         for held in self.held.iter().filter(|held| held.flies) {
             // what cannot be written ends with the lease
             let _ = self.limiter.update(&held.claim.row, env, &mut |row| held.claim.release(row, self.taken, now));
@@ -92,7 +92,7 @@ impl Reservation {
 
     /// Settles with each policy that is not settled, if its cost is told.
     fn each(&mut self, env: &dyn Env, mut actual: impl FnMut(&Claim) -> Option<u64>) {
-        let now = now(env);
+        let now = self.limiter.now(env);
         for held in self.held.iter_mut().filter(|held| !held.settled) {
             let Some(actual) = actual(&held.claim) else { continue };
             held.settled = true;

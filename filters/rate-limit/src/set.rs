@@ -47,10 +47,13 @@ impl Row {
 
     /// Looks for a key's entry. `is_idle` says of the states of another whether its place may be taken.
     pub fn find(&self, fingerprint: u64, is_idle: impl Fn(&[State]) -> bool) -> Place {
+        // most keys are there, and then nothing has to be known of others
+        if let Some(way) = (0..WAYS).find(|way| self.fingerprint(*way) == fingerprint) {
+            return Place::Found(way);
+        }
         let mut free = None;
         for way in 0..WAYS {
             match self.fingerprint(way) {
-                found if found == fingerprint => return Place::Found(way),
                 0 => free = free.or(Some((way, false))),
                 _ => {
                     // an unused place is better than one that has just become free

@@ -98,7 +98,7 @@ impl<S: Stream> Exchange<S> {
     }
 
     pub(crate) fn request_head(&mut self, end: bool, around: Surroundings<'_>) -> Result<Action, Status> {
-        let mut head = call::head(Map::RequestHead)?;
+        let mut head = if self.stream.reads_head() { call::head(Map::RequestHead)? } else { Head::default() };
         let flow = self.stream.on_request_head(&mut head, around.env);
         self.go_on(head, None, flow, (if end { Bytes::None } else { Bytes::Unseen }, None), around)
     }
