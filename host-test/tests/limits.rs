@@ -15,6 +15,8 @@ mod global;
 mod hostile;
 #[path = "limits/interleaved.rs"]
 mod interleaved;
+#[path = "limits/leases.rs"]
+mod leases;
 #[path = "limits/leaving.rs"]
 mod leaving;
 #[path = "limits/load.rs"]
