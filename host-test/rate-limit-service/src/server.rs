@@ -160,6 +160,8 @@ async fn serve(listener: TcpListener, shared: Shared) {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
+        // an answer is several writes: each would wait for the one before to be acknowledged
+        let _ = stream.set_nodelay(true);
         let handler = Handler { shared: shared.clone(), end: Arc::default() };
         connections.spawn(connection(stream, handler));
         while connections.try_join_next().is_some() {}
