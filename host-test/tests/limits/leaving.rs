@@ -62,13 +62,12 @@ fn what_was_taken_is_kept_or_given_back_by_how_an_exchange_ends() {
 #[test]
 fn places_become_free_however_an_exchange_ends() {
     let limits = json!([{"name": "p", "key": [{"header": "x-key"}], "limits": [{"concurrent": 2}]}]);
-    let Some((envoy, upstream)) = start(&limits) else { return };
+    let Some((envoy, _upstream)) = start(&limits) else { return };
     let get = |what: &str| format!("GET / HTTP/1.1\r\nhost: a\r\nx-key: a\r\nx-do: {what}\r\n\r\n");
     for what in ["hang", "half", "hang", "half"] {
         // one place is taken all the time, the other one again and again
         let mut first = envoy.connect();
         first.send(&get("hang"));
-        let (arrived, _) = upstream.seen();
         eventually("the first one is in flight", || envoy.stat("cluster.upstream.upstream_rq_active") == 1);
         for _ in 0..3 {
             let mut second = envoy.connect();
@@ -81,7 +80,6 @@ fn places_become_free_however_an_exchange_ends() {
             drop(second);
             eventually("the second one is over", || envoy.stat("http.limits.downstream_rq_active") == 1);
         }
-        assert!(upstream.seen().0 >= arrived + 2);
         drop(first);
         eventually("the first one is over", || envoy.stat("http.limits.downstream_rq_active") == 0);
     }
