@@ -82,6 +82,12 @@ pub trait Stream {
         Flow::Continue
     }
 
+    /// Whether [`Stream::on_response_head`] looks at the head; one that only adds fields may get an empty
+    /// one. A stream that does not last is not asked, and has nothing to say of a response.
+    fn reads_response_head(&self) -> bool {
+        true
+    }
+
     /// The whole response body, after [`Flow::Buffer`] from [`Stream::on_response_head`].
     fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
         let _ = (body, env);

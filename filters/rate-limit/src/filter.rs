@@ -185,6 +185,10 @@ impl Stream for RateLimitStream {
         !self.headers.is_empty() || self.reservation.is_some() || self.asking.is_some()
     }
 
+    fn reads_response_head(&self) -> bool {
+        self.reservation.is_some() || headers::reads(&self.headers)
+    }
+
     fn on_response_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         headers::write(&std::mem::take(&mut self.headers), head);
         if let Some(reservation) = &mut self.reservation {

@@ -45,15 +45,22 @@ pub(crate) fn headers(told: &[Told], which: ResponseHeaders, wait: Option<u64>) 
     headers
 }
 
-/// Writes headers into a response. `RateLimit` fields of the upstream, about limits of its own, stay in front.
+/// Writes headers into a response. `RateLimit` fields of the upstream, about limits of its own, stay.
 pub(crate) fn write(headers: &[(Cow<'static, str>, Vec<u8>)], head: &mut Head) {
     for (name, value) in headers {
-        let before: Vec<u8> = head.get_all(name).collect::<Vec<_>>().join(&b", "[..]);
-        let is_list = name.starts_with("ratelimit");
-        let value = if is_list && !before.is_empty() { [&before[..], b", ", value].concat() } else { value.clone() };
         // made of digits and checked names; a service's own may be anything, and what is no header stays out
-        let _ = head.set(name, &value);
+        let _ = if is_list(name) { head.add(name, value) } else { head.set(name, value) };
     }
+}
+
+/// Whether writing headers takes a look at those that are there.
+pub(crate) fn reads(headers: &[(Cow<'static, str>, Vec<u8>)]) -> bool {
+    !headers.iter().all(|(name, _)| is_list(name))
+}
+
+/// A list may stand in several fields: an upstream's own is one of them.
+fn is_list(name: &str) -> bool {
+    name.starts_with("ratelimit")
 }
 
 /// One item for each limit. Written piece by piece: this runs for every request.
@@ -176,7 +183,7 @@ mod tests {
     fn an_upstreams_own_fields_stay() {
         let mut head = Head::from_fields([("ratelimit", "\"up\";r=1")]);
         write(&headers(&[told("a", 1, 1000, 0, 0)], ResponseHeaders::Standard, None), &mut head);
-        assert_eq!(head.get("ratelimit").unwrap(), b"\"up\";r=1, \"a\";r=0;t=0");
+        assert_eq!(head.get_all("ratelimit").collect::<Vec<_>>(), [&b"\"up\";r=1"[..], b"\"a\";r=0;t=0"]);
         assert_eq!(head.get("ratelimit-policy").unwrap(), b"\"a\";q=1;w=1");
     }
 }

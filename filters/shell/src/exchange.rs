@@ -200,7 +200,7 @@ impl<S: Stream> Exchange<S> {
     }
 
     pub(crate) fn response_head(&mut self, end: bool, env: &dyn Env) -> Result<Action, Status> {
-        let mut head = call::head(Map::ResponseHead)?;
+        let mut head = if self.stream.reads_response_head() { call::head(Map::ResponseHead)? } else { Head::default() };
         let flow = self.stream.on_response_head(&mut head, env);
         let (action, limit) = after_head(Map::ResponseHead, head, flow, end)?;
         self.response = limit;

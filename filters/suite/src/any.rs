@@ -91,6 +91,14 @@ impl Stream for AnyStream {
         }
     }
 
+    fn reads_response_head(&self) -> bool {
+        match self {
+            Self::HeaderRouter(stream) => stream.reads_response_head(),
+            Self::PrefixRewrite(stream) => stream.reads_response_head(),
+            Self::RateLimit(stream) => stream.reads_response_head(),
+        }
+    }
+
     fn on_held_request(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
         self.inner().on_held_request(head, body, env)
     }

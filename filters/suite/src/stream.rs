@@ -223,6 +223,11 @@ impl<S: Stream> Stream for SuiteStream<S> {
         self.filters.iter().take(self.reached).any(|running| running.stream.lasts())
     }
 
+    fn reads_response_head(&self) -> bool {
+        let mut lasting = self.filters.iter().take(self.reached).filter(|running| running.stream.lasts());
+        lasting.any(|running| running.stream.reads_response_head())
+    }
+
     fn on_request_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
         let wanting = self.filters.iter_mut().filter_map(|running| Some((running.request?.limit, running)));
         bodies(wanting, body, env, |running, body, env| running.stream.on_request_body(body, env))
