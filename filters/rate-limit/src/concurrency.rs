@@ -59,8 +59,8 @@ impl Concurrency {
         let mut slots = self.at(leases, now);
         let used = slots.used();
         let allowed = used < u32::from(self.max);
-        if allowed && let Some(last) = slots.counts.last_mut() {
-            *last = last.saturating_add(1);
+        if allowed && let Some(count) = self.ends_in(&mut slots, now) {
+            *count = count.saturating_add(1);
         }
         let remaining = u32::from(self.max).saturating_sub(used + u32::from(allowed));
         Verdict { allowed, leases: if allowed { slots.pack() } else { leases }, remaining: remaining.into() }
@@ -74,12 +74,17 @@ impl Concurrency {
     /// Gives back a lease that was taken at `taken`.
     pub fn release(&self, leases: Leases, taken: u64, now: u64) -> Leases {
         let mut slots = self.at(leases, now);
-        // the slot it ends in; one that is over gives nothing back any more
-        let index = (self.slot(taken).wrapping_add(SLOTS - 1)).wrapping_sub(slots.first);
-        if let Some(count) = usize::try_from(index).ok().and_then(|index| slots.counts.get_mut(index)) {
+        // one that is over gives nothing back any more
+        if let Some(count) = self.ends_in(&mut slots, taken) {
             *count = count.saturating_sub(1);
         }
         slots.pack()
+    }
+
+    /// The count of those leases that end with one taken at `taken`.
+    fn ends_in<'a>(&self, slots: &'a mut Slots, taken: u64) -> Option<&'a mut u16> {
+        let index = self.slot(taken).wrapping_add(SLOTS - 1).wrapping_sub(slots.first);
+        usize::try_from(index).ok().and_then(|index| slots.counts.get_mut(index))
     }
 
     /// Whether nothing is in flight at `now`.
@@ -102,13 +107,16 @@ impl Concurrency {
     /// The leases that count at `now`.
     fn at(&self, leases: Leases, now: u64) -> Slots {
         let slots = Slots::unpack(leases);
-        // a clock that goes back, or leases of another length, would look like slots far ahead: those begin anew
-        let gone = self.slot(now).wrapping_sub(slots.first);
+        let now = self.slot(now);
+        // another worker may have looked at the clock a moment later and been here first; what is further ahead than any lease are leases
+        // of another length, and those begin anew
+        let behind = slots.first.wrapping_sub(now);
+        let first = if (1..SLOTS).contains(&behind) { slots.first } else { now };
         let mut counts = [0; SLOTS as usize];
-        if let Ok(gone) = usize::try_from(gone) {
+        if let Ok(gone) = usize::try_from(first.wrapping_sub(slots.first)) {
             counts.iter_mut().zip(slots.counts.iter().skip(gone)).for_each(|(place, count)| *place = *count);
         }
-        Slots { first: self.slot(now), counts }
+        Slots { first, counts }
     }
 }
 
@@ -183,6 +191,24 @@ mod tests {
             let other = limit.take(leases, taken + 72 * SECOND).leases;
             assert!(!limit.take(limit.release(other, taken, taken + 73 * SECOND), taken + 73 * SECOND).allowed);
         }
+    }
+
+    #[test]
+    fn a_worker_whose_clock_was_read_a_moment_earlier_forgets_nothing() {
+        let limit = Concurrency::new(3, 60_000).unwrap();
+        let (before, behind) = (12 * SECOND - 1, 12 * SECOND);
+        let leases = limit.take((0, 0), behind).leases;
+        let leases = limit.take(leases, before).leases;
+        assert_eq!(limit.remaining(leases, before), 1);
+        assert_eq!(limit.remaining(leases, behind), 1);
+        // each ends where it began, in whatever order
+        let one = limit.release(leases, before, behind);
+        assert_eq!((limit.remaining(one, behind), limit.remaining(one, before + 60 * SECOND)), (2, 2));
+        assert_eq!(limit.remaining(limit.release(one, behind, before), behind), 3);
+        assert_eq!(limit.remaining(limit.release(leases, behind, before), behind), 2);
+        // much later than any lease there is: these are of another length
+        let far = limit.take((0, 0), 1_000_000 * SECOND).leases;
+        assert_eq!(limit.remaining(far, SECOND), 3);
     }
 
     #[test]
