@@ -47,6 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) report: Option<u64>,
     /// The service has said yes.
     pub(crate) granted: bool,
+    /// When the policy's own limits were asked, if that was not at once.
+    pub(crate) later: Option<Now>,
     /// Nobody could be asked, and the request passes for that.
     pub(crate) failed: bool,
 }

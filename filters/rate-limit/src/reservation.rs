@@ -29,6 +29,8 @@ pub(crate) struct Held {
     settled: bool,
     /// It is in flight.
     flies: bool,
+    /// When it took, if that was not with the others.
+    later: Option<Now>,
 }
 
 impl Held {
@@ -41,7 +43,7 @@ impl Held {
         let admitted: Vec<State> = outcome.verdicts.iter().map(|verdict| verdict.state).collect();
         let flies = !admitted.is_empty() && claim.limits.iter().any(|limit| matches!(limit, Limit::Concurrency(_)));
         let settled = claim.is_exact;
-        (flies || !settled).then_some(Self { claim, admitted, settled, flies })
+        (flies || !settled).then_some(Self { claim, admitted, settled, flies, later: outcome.later })
     }
 }
 
@@ -86,7 +88,9 @@ impl Reservation {
         let now = self.limiter.now(env);
         for held in self.held.iter().filter(|held| held.flies) {
             // what cannot be written ends with the lease
-            let _ = self.limiter.update(&held.claim.row, env, &mut |row| held.claim.release(row, self.taken, now));
+            let _ = self.limiter.update(&held.claim.row, env, &mut |row| {
+                held.claim.release(row, held.later.unwrap_or(self.taken), now)
+            });
         }
     }
 

@@ -145,9 +145,8 @@ impl Limiter {
                 Some(said) => outcome.closed = Some(said.reset.unwrap_or_else(|| claim.lasts())),
                 None => match claim.policy.global.as_ref().map(|global| global.on_error) {
                     Some(OnError::Closed) if claim.is_enforced => refused_by_error = Some(index),
-                    // at the time that is kept with what is taken, which is when the request came
-                    Some(OnError::Local) => match self.take(claim, env, &mut |row| claim.fall_back(row, asking.now)) {
-                        Ok(fallen) => *outcome = fallen,
+                    Some(OnError::Local) => match self.take(claim, env, &mut |row| claim.fall_back(row, now)) {
+                        Ok(fallen) => *outcome = Outcome { later: Some(now), ..fallen },
                         Err(Contended) => outcome.failed = true,
                     },
                     _ => outcome.failed = true,

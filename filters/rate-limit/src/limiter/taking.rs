@@ -56,7 +56,8 @@ impl Limiter {
             if outcome.granted && claim.is_strict() {
                 self.send(claim, Sent::Refund, claim.cost, env);
             } else if claim.policy.states() > 0 && !(claim.is_strict() && outcome.verdicts.is_empty()) {
-                let _ = self.update(&claim.row, env, &mut |row| claim.give_back(row, outcome, now));
+                let taken = outcome.later.unwrap_or(now);
+                let _ = self.update(&claim.row, env, &mut |row| claim.give_back(row, outcome, taken));
             }
         }
     }
