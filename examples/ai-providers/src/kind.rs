@@ -10,17 +10,56 @@ pub enum Kind {
     OpenAi,
     /// api.anthropic.com
     Anthropic,
+    /// generativelanguage.googleapis.com
+    Gemini,
+    /// aiplatform.googleapis.com
+    Vertex,
+    /// bedrock-runtime.REGION.amazonaws.com
+    Bedrock,
+    /// api.cohere.com
+    Cohere,
+    /// api.mistral.ai
+    Mistral,
+    /// RESOURCE.openai.azure.com
+    Azure,
+    /// api.deepseek.com
+    DeepSeek,
+    /// api.groq.com
+    Groq,
+    /// A self-hosted server with the interface of OpenAI, such as vLLM or Ollama.
+    Compatible,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::OpenAi, Self::Anthropic];
+    pub const ALL: [Self; 11] = [
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Vertex,
+        Self::Bedrock,
+        Self::Cohere,
+        Self::Mistral,
+        Self::Azure,
+        Self::DeepSeek,
+        Self::Groq,
+        Self::Compatible,
+    ];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Vertex => "vertex",
+            Self::Bedrock => "bedrock",
+            Self::Cohere => "cohere",
+            Self::Mistral => "mistral",
+            Self::Azure => "azure",
+            Self::DeepSeek => "deepseek",
+            Self::Groq => "groq",
+            Self::Compatible => "compatible",
         }
     }
 }

@@ -4,15 +4,21 @@
 //! [`Server`] serves any number of them on the loopback; a request may wish for errors, broken streams and odd timing.
 
 mod answer;
-#[allow(dead_code)]
 mod anthropic;
+mod azure;
+mod bedrock;
 mod call;
+mod cohere;
+mod compatible;
+mod deepseek;
 mod encoding;
 mod exchange;
+mod gemini;
 mod grant;
+mod groq;
 mod kind;
 mod media;
-#[allow(dead_code)]
+mod mistral;
 mod openai;
 mod pace;
 mod prompt;
@@ -21,13 +27,12 @@ mod record;
 mod reply;
 mod sample;
 mod server;
-#[allow(dead_code)]
 mod shape;
 mod socket;
-#[allow(dead_code)]
 mod sse;
 mod text;
 mod vector;
+mod vertex;
 mod wishes;
 
 pub use kind::Kind;

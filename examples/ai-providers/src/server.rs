@@ -37,7 +37,6 @@ impl Server {
     /// # Errors
     /// If an address cannot be had, or is not on the loopback.
     pub fn start(providers: &[(Kind, SocketAddr)]) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut listeners = Vec::new();
         let mut sockets = Vec::new();
         for &(kind, address) in providers {
@@ -45,17 +44,22 @@ impl Server {
             if !address.ip().is_loopback() {
                 return Err(named(io::Error::new(io::ErrorKind::InvalidInput, "expected an address of the loopback")));
             }
-            let socket = runtime.block_on(TcpListener::bind(address)).map_err(named)?;
+            let socket = std::net::TcpListener::bind(address).map_err(named)?;
+            socket.set_nonblocking(true)?;
             let listener = Listener { kind, address: socket.local_addr()?, record: Arc::default() };
             listeners.push(listener.clone());
             sockets.push((socket, listener));
         }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("mock-providers".to_owned()).spawn(move || {
             // connections end with the runtime
             runtime.block_on(async {
                 for (socket, listener) in sockets {
-                    tokio::spawn(accept(socket, listener));
+                    match TcpListener::from_std(socket) {
+                        Ok(socket) => drop(tokio::spawn(accept(socket, listener))),
+                        Err(why) => eprintln!("mock-providers: {}: {why}", listener.kind),
+                    }
                 }
                 let _ = stopped.await;
             });

@@ -91,6 +91,8 @@ pub struct Wishes {
     pub system: bool,
     /// `refusal`: the model declines.
     pub refusal: bool,
+    /// `blocked`: the prompt is not answered at all, where a provider tells that without an error.
+    pub blocked: bool,
     /// `no_done`: the stream has no `[DONE]`.
     pub no_done: bool,
     /// `stop_with_calls`: tool calls, and a finish reason that does not tell.
@@ -153,6 +155,7 @@ impl Wishes {
             "hang" => self.hang = true,
             "system" => self.system = true,
             "refusal" => self.refusal = true,
+            "blocked" => self.blocked = true,
             "no_done" => self.no_done = true,
             "stop_with_calls" => self.stop_with_calls = true,
             _ => {}

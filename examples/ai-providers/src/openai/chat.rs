@@ -1,6 +1,6 @@
 //! Chat completions: the request is checked, then answered.
 
-use super::flavour::{Flavour, StreamUsage};
+use super::flavour::{Flavour, Reasoning, StreamUsage};
 use super::{read, stream};
 use crate::answer::{Answer, Finish, ToolUse};
 use crate::call::Call;
@@ -51,10 +51,10 @@ pub fn answer_as(flavour: &Flavour, call: &Call, body: Value, model: &str) -> Re
         let message = format!("The model `{model}` does not exist or you do not have access to it.");
         return flavour.refuse(404, &message, Some("model"), Some("model_not_found"));
     }
-    let prompt = read::prompt(call, &body);
+    let prompt = read::prompt(call, &body, (flavour.thinks)(&body));
     let answer = Answer::to(&prompt);
     let chat = Chat { flavour, body, prompt, answer, model: model.to_owned() };
-    let reply = if chat.prompt.stream { stream::reply(&chat) } else { Reply::json(200, &chat.whole()) };
+    let reply = if chat.prompt.stream { stream::reply(&chat) } else { chat.at_once() };
     Ok(flavour.finish(reply.wishing(&chat.prompt.wishes)))
 }
 
@@ -64,7 +64,13 @@ impl Chat<'_> {
         self.body.get("n").and_then(Value::as_u64).unwrap_or(1).max(1)
     }
 
-    /// The answer at once.
+    /// The answer at once. Where a comment would keep a stream alive, blank lines do the same while it is waited for.
+    fn at_once(&self) -> Reply {
+        let waits = self.flavour.keep_alive && self.prompt.wishes.delay_ms > 0;
+        let text = format!("{}{}", if waits { "\n\n" } else { "" }, text::write(&self.whole()));
+        Reply::whole(200, "application/json", text.into_bytes())
+    }
+
     fn whole(&self) -> Value {
         let choices = (0..self.choices()).map(|index| {
             let mut choice = json!({
@@ -105,8 +111,18 @@ impl Chat<'_> {
         let content = if nothing || answer.refusal { Value::Null } else { json!(said) };
         message.insert("content".to_owned(), content);
         message.insert("refusal".to_owned(), if answer.refusal { json!(said) } else { Value::Null });
-        if let (Some(name), Some(thought)) = (self.flavour.reasoning, &answer.thought) {
-            message.insert(name.to_owned(), json!(thought));
+        match (self.flavour.reasoning, &answer.thought) {
+            (Reasoning::Member(name), Some(thought)) => {
+                message.insert(name.to_owned(), json!(thought));
+            }
+            (Reasoning::Part, Some(thought)) => {
+                let mut parts = vec![thinking_part(thought)];
+                if !said.is_empty() {
+                    parts.push(json!({"type": "text", "text": said}));
+                }
+                message.insert("content".to_owned(), json!(parts));
+            }
+            _ => {}
         }
         if !answer.calls.is_empty() {
             let calls = answer.calls.iter().map(|call| self.called(call));
@@ -115,7 +131,8 @@ impl Chat<'_> {
         Value::Object(message)
     }
 
-    fn called(&self, call: &ToolUse) -> Value {
+    /// A call, whole.
+    pub fn called(&self, call: &ToolUse) -> Value {
         let function = json!({"name": call.name, "arguments": text::write(&call.arguments)});
         json!({"id": self.tool_id(call), "type": "function", "function": function})
     }
@@ -168,6 +185,11 @@ impl Chat<'_> {
         };
         json!({"content": deltas.iter().map(one).collect::<Vec<_>>(), "refusal": null})
     }
+}
+
+/// A part of the content that holds a thought.
+pub fn thinking_part(thought: &str) -> Value {
+    json!({"type": "thinking", "thinking": [{"type": "text", "text": thought}]})
 }
 
 /// Adds a member.

@@ -25,6 +25,24 @@ pub static EMBEDDINGS: Shape = Shape::Record(&[
     may("user", &Shape::Text),
 ]);
 
+/// The same where the path names the model.
+pub static DEPLOYED: Shape = Shape::Record(&[
+    may("model", &Shape::Filled),
+    must("input", &Shape::Either(&[&Shape::Filled, &Shape::List(&ITEM, 1, 2048)])),
+    may("dimensions", &Shape::Integer(1, 4096)),
+    may("encoding_format", &Shape::Word(&["float", "base64"])),
+    may("user", &Shape::Text),
+]);
+/// That of Mistral: texts only, and another name for the length.
+pub static MISTRAL: Shape = Shape::Record(&[
+    must("model", &Shape::Filled),
+    must("input", &Shape::Either(&[&Shape::Filled, &Shape::List(&Shape::Filled, 1, 2048)])),
+    may("output_dimension", &Shape::Integer(1, 4096)),
+    may("output_dtype", &Shape::Word(&["float", "int8", "uint8", "binary", "ubinary"])),
+    may("encoding_format", &Shape::Word(&["float", "base64"])),
+    may("metadata", &Shape::Object),
+]);
+
 /// Answers a request that looks like this.
 pub fn answer(flavour: &Flavour, call: &Call, shape: &Shape) -> Result<Reply, Refused> {
     let body = read_body(flavour, call)?;

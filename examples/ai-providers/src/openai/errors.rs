@@ -1,6 +1,6 @@
 //! Errors of OpenAI: `{"error":{"message","type","param","code"}}`.
 
-use crate::reply::{Body, Refused, Reply};
+use crate::reply::{Body, Reply};
 use crate::shape::{Fault, Wrong};
 use serde_json::{Value, json};
 
@@ -50,9 +50,4 @@ pub fn value(reply: &Reply) -> Value {
         Body::Whole(body) => serde_json::from_slice(body).unwrap_or_default(),
         Body::Stream(_) => Value::Null,
     }
-}
-
-/// For `?`.
-pub fn refuse<T>(reply: Reply) -> Result<T, Refused> {
-    Err(Box::new(reply))
 }

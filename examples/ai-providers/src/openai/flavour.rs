@@ -15,6 +15,17 @@ pub enum StreamUsage {
     Groq,
 }
 
+/// Where an answer tells what the model thinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reasoning {
+    /// Nowhere: only its tokens are counted.
+    Hidden,
+    /// In this member beside the content.
+    Member(&'static str),
+    /// In a part of the content.
+    Part,
+}
+
 /// A server.
 #[derive(Debug)]
 pub struct Flavour {
@@ -32,8 +43,10 @@ pub struct Flavour {
     pub tool_id: fn(usize) -> String,
     /// When a stream tells what it cost.
     pub stream_usage: StreamUsage,
-    /// The member that holds what the model thinks, if that is told.
-    pub reasoning: Option<&'static str>,
+    /// Where it tells what the model thinks.
+    pub reasoning: Reasoning,
+    /// Whether a request asks the model to think.
+    pub thinks: fn(&Value) -> bool,
     /// Whether each chunk repeats the role.
     pub role_everywhere: bool,
     /// Whether there are notes of a content filter, and a first chunk with nothing else.
@@ -42,6 +55,8 @@ pub struct Flavour {
     pub cache_hits: bool,
     /// Whether comments keep the stream alive before its first event.
     pub keep_alive: bool,
+    /// Whether a stream tells calls whole, with the finish reason.
+    pub whole_calls: bool,
     /// A finish reason that nobody has heard of.
     pub unknown_finish: &'static str,
     /// The headers of all its answers.

@@ -15,7 +15,7 @@ pub mod stream;
 use crate::call::{Call, is_good_key};
 use crate::reply::{Refused, Reply};
 use crate::shape::Rules;
-use flavour::{Flavour, StreamUsage};
+use flavour::{Flavour, Reasoning, StreamUsage};
 
 /// OpenAI itself.
 pub static OPENAI: Flavour = Flavour {
@@ -26,11 +26,13 @@ pub static OPENAI: Flavour = Flavour {
     check: rules::check,
     tool_id,
     stream_usage: StreamUsage::Asked,
-    reasoning: None,
+    reasoning: Reasoning::Hidden,
+    thinks: read::has_effort,
     role_everywhere: false,
     filter_notes: false,
     cache_hits: false,
     keep_alive: false,
+    whole_calls: false,
     unknown_finish: "novelty",
     headers: &[
         ("x-request-id", "req_mock1"),

@@ -28,8 +28,13 @@ pub fn text(message: &Value) -> String {
     }
 }
 
+/// Whether the request asks for effort.
+pub fn has_effort(body: &Value) -> bool {
+    !matches!(string(body, "reasoning_effort"), "" | "none")
+}
+
 /// Reads the request.
-pub fn prompt(call: &Call, body: &Value) -> Prompt {
+pub fn prompt(call: &Call, body: &Value, thinks: bool) -> Prompt {
     let messages = array(body, "messages");
     let of = |roles: &'static [&str]| messages.iter().filter(move |message| roles.contains(&string(message, "role")));
     let last = of(&["user"]).next_back();
@@ -47,7 +52,7 @@ pub fn prompt(call: &Call, body: &Value) -> Prompt {
         choice: choice(body.get("tool_choice").unwrap_or(&Value::Null)),
         one_call: body.get("parallel_tool_calls") == Some(&Value::Bool(false)),
         format: format(body.get("response_format").unwrap_or(&Value::Null)),
-        thinks: !matches!(string(body, "reasoning_effort"), "" | "none"),
+        thinks,
         stream: is_true(body, "stream"),
         wishes: call.wishes.clone(),
     };

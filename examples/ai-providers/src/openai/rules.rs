@@ -16,6 +16,11 @@ pub fn check(flavour: &Flavour, body: &Value) -> Result<(), Refused> {
     if !is_set("model") {
         return flavour.refuse(400, "you must provide a model parameter", None, None);
     }
+    without_model(flavour, body)
+}
+
+/// All of it but that there is a model.
+pub fn without_model(flavour: &Flavour, body: &Value) -> Result<(), Refused> {
     members(flavour, body)?;
     results(flavour, body)?;
     tools(flavour, body)?;
@@ -165,7 +170,8 @@ fn pictures(flavour: &Flavour, body: &Value) -> Result<(), Refused> {
     Ok(())
 }
 
-fn format(flavour: &Flavour, body: &Value) -> Result<(), Refused> {
+/// Who wants JSON must say so.
+pub fn json_word(flavour: &Flavour, body: &Value) -> Result<(), Refused> {
     let format = body.get("response_format").unwrap_or(&Value::Null);
     if string(format, "type") == "json_object" {
         let said = body.get("messages").map(Value::to_string).unwrap_or_default().to_lowercase();
@@ -175,7 +181,12 @@ fn format(flavour: &Flavour, body: &Value) -> Result<(), Refused> {
             return flavour.refuse(400, message, Some("messages"), None);
         }
     }
-    if let Some(asked) = format.get("json_schema") {
+    Ok(())
+}
+
+fn format(flavour: &Flavour, body: &Value) -> Result<(), Refused> {
+    json_word(flavour, body)?;
+    if let Some(asked) = body.pointer("/response_format/json_schema") {
         let schema = asked.get("schema").unwrap_or(&Value::Null);
         if asked.get("strict") == Some(&Value::Bool(true))
             && let Err(why) = strict(schema)

@@ -1,8 +1,8 @@
 //! Chat completions as a stream of chunks.
 
-use super::chat::{CREATED, Chat, ID, filter_notes, insert};
+use super::chat::{CREATED, Chat, ID, filter_notes, insert, thinking_part};
 use super::errors;
-use super::flavour::StreamUsage;
+use super::flavour::{Reasoning, StreamUsage};
 use super::read;
 use crate::answer::{Answer, thirds};
 use crate::reply::{Reply, Stream};
@@ -39,6 +39,11 @@ pub fn reply(chat: &Chat<'_>) -> Reply {
         let mut costs = chunk(chat, json!([]));
         insert(&mut costs, "usage", chat.usage());
         chunks.push(costs);
+    }
+    if chat.flavour.stream_usage == StreamUsage::Groq
+        && let Some(first) = chunks.first_mut()
+    {
+        insert(first, "x_groq", json!({"id": "req_mock1"}));
     }
     let mut events: Vec<_> = chunks.iter().map(sse::data).collect();
     if chat.flavour.keep_alive {
@@ -79,7 +84,17 @@ fn choice(chat: &Chat<'_>, index: u64, delta: &Value) -> Value {
 
 /// The chunk that ends an answer.
 fn last(chat: &Chat<'_>, index: u64) -> Value {
-    let mut ends = choice(chat, index, &json!({}));
+    let delta = if chat.flavour.whole_calls && !chat.answer.calls.is_empty() {
+        let calls = chat.answer.calls.iter().enumerate().map(|(slot, call)| {
+            let mut called = chat.called(call);
+            insert(&mut called, "index", json!(slot));
+            called
+        });
+        json!({"content": "", "tool_calls": calls.collect::<Vec<_>>()})
+    } else {
+        json!({})
+    };
+    let mut ends = choice(chat, index, &delta);
     insert(&mut ends, "finish_reason", json!(chat.finish()));
     let mut chunk = chunk(chat, json!([ends]));
     match chat.flavour.stream_usage {
@@ -95,13 +110,18 @@ fn deltas(chat: &Chat<'_>) -> Vec<Value> {
     let Answer { thought, deltas, refusal, calls, .. } = &chat.answer;
     let first = if calls.is_empty() { json!("") } else { Value::Null };
     let mut all = vec![json!({"role": "assistant", "content": first, "refusal": null})];
-    if let (Some(name), Some(thought)) = (chat.flavour.reasoning, thought) {
-        let part = |part: String| Value::Object(Map::from_iter([(name.to_owned(), json!(part))]));
-        all.extend(thirds(thought).into_iter().map(part));
+    let member = |name: &str, value: Value| Value::Object(Map::from_iter([(name.to_owned(), value)]));
+    for part in thought.iter().flat_map(|thought| thirds(thought)) {
+        match chat.flavour.reasoning {
+            Reasoning::Hidden => {}
+            Reasoning::Member(name) => all.push(member(name, json!(part))),
+            Reasoning::Part => all.push(member("content", json!([thinking_part(&part)]))),
+        }
     }
-    let member = if *refusal { "refusal" } else { "content" };
-    all.extend(deltas.iter().map(|delta| Value::Object(Map::from_iter([(member.to_owned(), json!(delta))]))));
-    for (slot, call) in calls.iter().enumerate() {
+    let said = if *refusal { "refusal" } else { "content" };
+    all.extend(deltas.iter().map(|delta| member(said, json!(delta))));
+    let in_pieces = calls.iter().filter(|_| !chat.flavour.whole_calls);
+    for (slot, call) in in_pieces.enumerate() {
         let function = json!({"name": call.name, "arguments": ""});
         let opened = json!({"index": slot, "id": chat.tool_id(call), "type": "function", "function": function});
         all.push(json!({"tool_calls": [opened]}));

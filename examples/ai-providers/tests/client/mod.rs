@@ -83,6 +83,8 @@ pub fn post(server: &Server, kind: Kind, path: &str, more: &[(&str, &str)], body
     let mut headers = vec![("content-type", "application/json")];
     headers.extend_from_slice(match kind {
         Kind::Anthropic => &[("x-api-key", "key"), ("anthropic-version", "2023-06-01")],
+        Kind::Gemini => &[("x-goog-api-key", "key")],
+        Kind::Azure => &[("api-key", "key")],
         _ => &[("authorization", "Bearer key")],
     });
     headers.extend_from_slice(more);
