@@ -54,7 +54,16 @@ impl Call {
 
     /// The body as JSON, or what is wrong with it.
     pub fn json(&self) -> Result<Value, String> {
-        let media_type = self.header("content-type").unwrap_or_default();
+        self.json_named("")
+    }
+
+    /// The same where a body without a type is JSON.
+    pub fn json_by_default(&self) -> Result<Value, String> {
+        self.json_named("application/json")
+    }
+
+    fn json_named(&self, usual: &str) -> Result<Value, String> {
+        let media_type = self.header("content-type").unwrap_or(usual);
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/json") {
             return Err(format!("expected content-type application/json, not {media_type:?}"));

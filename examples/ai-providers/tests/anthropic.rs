@@ -159,7 +159,11 @@ fn what_anthropic_refuses_is_refused() {
         (json!({"metadata": {"x": "1"}}), "metadata.x: Extra inputs"),
         (json!({"messages": []}), "messages: must have"),
         (json!({"messages": [{"role": "assistant", "content": "x"}]}), "first message must use"),
-        (json!({"messages": [{"role": "system", "content": "x"}]}), "messages.0.role: Input should be one of"),
+        (json!({"messages": [{"role": "bot", "content": "x"}]}), "messages.0.role: Input should be one of"),
+        (
+            json!({"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}]}),
+            "messages.1.role: Input should be 'user' or 'assistant'",
+        ),
         (user(json!("")), "non-empty content"),
         (user(json!([{"type": "text", "text": ""}])), "must be non-empty"),
         (user(json!([{"type": "text", "text": " "}])), "non-whitespace"),
@@ -213,17 +217,33 @@ fn turns_of_one_role_are_taken_as_one() {
 }
 
 #[test]
-fn a_key_and_a_version_are_needed_and_a_foreign_token_counts() {
+fn a_key_and_a_version_are_needed_and_two_keys_are_none() {
     let server = server();
     let version = ("anthropic-version", "2023-06-01");
     for (headers, status) in [
         (&[version][..], 401),
         (&[version, ("x-api-key", "wrong")], 401),
         (&[version, ("x-api-key", "key"), ("authorization", "Bearer sk-client")], 401),
+        (&[version, ("authorization", "Bearer wrong")], 401),
         (&[("x-api-key", "key")], 400),
         (&[("x-api-key", "key"), ("anthropic-version", "now")], 400),
     ] {
         let response = send(&server, Kind::Anthropic, "POST", MESSAGES, headers, b"{}");
         assert_eq!((response.status, &response.json()["type"]), (status, &json!("error")), "{headers:?}");
     }
+}
+
+#[test]
+fn the_newest_version_has_bearer_keys_and_system_texts_between_turns() {
+    let user = |text: &str| json!({"role": "user", "content": text});
+    let messages = json!([user("a"), {"role": "system", "content": "be kind"}, user("mock[system;reasoning]")]);
+    let body = with(&hello(), json!({"system": "be brief", "messages": messages})).to_string();
+    let headers =
+        [("content-type", "application/json"), ("authorization", "Bearer key"), ("anthropic-version", "2026-10-21")];
+    let answer = send(&server(), Kind::Anthropic, "POST", MESSAGES, &headers, body.as_bytes()).json();
+    assert_eq!(answer["content"][1]["text"], "system: be brief | be kind");
+    assert_eq!(answer["usage"]["output_tokens_details"], json!({"thinking_tokens": 3}));
+    let refused =
+        ask(&server(), &with(&hello(), json!({"messages": [{"role": "user", "content": "mock[refusal]"}]}))).json();
+    assert_eq!((&refused["stop_reason"], &refused["stop_details"]["type"]), (&json!("refusal"), &json!("refusal")));
 }

@@ -21,6 +21,8 @@ pub fn prompt(call: &Call, body: &Value, model: &str, stream: bool) -> Prompt {
         Some(Value::String(text)) => vec![text.clone()],
         _ => array(body, "system").iter().map(|block| string(block, "text").to_owned()).collect(),
     };
+    let between = messages.iter().filter(|message| string(message, "role") == "system").map(text);
+    let system = system.into_iter().chain(between).collect();
     let schema = body.pointer("/output_config/format/schema");
     let kind = body.pointer("/thinking/type").and_then(Value::as_str);
     let prompt = Prompt {

@@ -55,7 +55,19 @@ pub fn usage(answer: &Answer, output: u64) -> Value {
         ("cache_read_input_tokens", answer.usage.cached),
         ("output_tokens", output),
     ];
-    members.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect::<Map<_, _>>().into()
+    let mut usage: Map<_, _> = members.into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
+    if answer.usage.reasoning > 0 && output == answer.usage.all_output() {
+        usage.insert("output_tokens_details".to_owned(), json!({"thinking_tokens": answer.usage.reasoning}));
+    }
+    usage.into()
+}
+
+/// More about why it stopped: only if it declines.
+pub fn stop_details(answer: &Answer) -> Value {
+    match stop_reason(answer) {
+        "refusal" => json!({"type": "refusal", "category": null, "explanation": null}),
+        _ => Value::Null,
+    }
 }
 
 /// The message.
@@ -70,6 +82,7 @@ pub fn message(answer: &Answer, model: &str) -> Value {
         "content": blocks(answer),
         "stop_reason": stop_reason(answer),
         "stop_sequence": null,
+        "stop_details": stop_details(answer),
         "usage": usage,
     })
 }

@@ -1,5 +1,6 @@
 //! What Anthropic checks beyond the shape of a request.
 
+use super::Terms;
 use super::errors::refuse;
 use super::reply::SIGNATURE;
 use crate::media::{Media, Sort};
@@ -8,8 +9,8 @@ use crate::openai::rules::is_name;
 use crate::reply::Refused;
 use serde_json::Value;
 
-/// All of it; `remote` is whether pictures may be elsewhere.
-pub fn check(body: &Value, model: &str, remote: bool) -> Result<(), Refused> {
+/// All of it.
+pub fn check(body: &Value, model: &str, terms: Terms) -> Result<(), Refused> {
     sampling(body, model)?;
     tools(body)?;
     let messages = array(body, "messages");
@@ -17,13 +18,16 @@ pub fn check(body: &Value, model: &str, remote: bool) -> Result<(), Refused> {
         return refuse("messages: first message must use the \"user\" role");
     }
     for (index, message) in messages.iter().enumerate() {
+        if string(message, "role") == "system" && !terms.newer {
+            return refuse(format!("messages.{index}.role: Input should be 'user' or 'assistant'"));
+        }
         let last = index + 1 == messages.len();
         if message.get("content") == Some(&Value::from("")) && !(last && string(message, "role") == "assistant") {
             return refuse(format!("messages.{index}: all messages must have non-empty content"));
         }
         for (place, block) in array(message, "content").iter().enumerate() {
             let at = format!("messages.{index}.content.{place}");
-            self::block(block, &at, string(message, "role"), remote)?;
+            self::block(block, &at, string(message, "role"), terms.remote)?;
         }
     }
     for block in array(body, "system") {
@@ -81,7 +85,7 @@ fn block(block: &Value, at: &str, role: &str, remote: bool) -> Result<(), Refuse
     let kind = string(block, "type");
     let of_user = ["image", "document", "tool_result"].contains(&kind);
     let of_assistant = ["tool_use", "thinking", "redacted_thinking"].contains(&kind);
-    if of_user && role == "assistant" || of_assistant && role == "user" {
+    if of_user && role != "user" || of_assistant && role != "assistant" {
         return refuse(format!("{at}: `{kind}` blocks can only be in other messages than those of the `{role}`"));
     }
     match kind {

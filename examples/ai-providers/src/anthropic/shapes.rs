@@ -1,5 +1,6 @@
 //! The members of a message request.
 
+use super::NEWER;
 use crate::shape::{Member, Shape, may, must};
 
 const MANY: usize = 100_000;
@@ -66,7 +67,8 @@ static BLOCK: Shape = Shape::Tagged(
     ],
 );
 static CONTENT: Shape = Shape::Either(&[&Shape::Text, &Shape::List(&BLOCK, 1, MANY)]);
-static MESSAGE: Shape = Shape::Record(&[must("role", &Shape::Word(&["user", "assistant"])), must("content", &CONTENT)]);
+static MESSAGE: Shape =
+    Shape::Record(&[must("role", &Shape::Word(&["user", "assistant", "system"])), must("content", &CONTENT)]);
 static SYSTEM_BLOCK: Shape = Shape::Tagged("type", &[("text", TEXT)]);
 static SYSTEM: Shape = Shape::Either(&[&Shape::Text, &Shape::List(&SYSTEM_BLOCK, 0, MANY)]);
 static TOOL: Shape = Shape::Record(&[
@@ -93,6 +95,7 @@ static THINKING: Shape = Shape::Tagged(
     &[
         ("enabled", &[must("budget_tokens", &Shape::Integer(1024, i64::MAX)), may("display", &DISPLAY)]),
         ("adaptive", &[may("display", &DISPLAY)]),
+        ("between_tools", &[]),
         ("disabled", &[]),
     ],
 );
@@ -123,8 +126,12 @@ macro_rules! members {
 macro_rules! answer_members {
     ($($more:expr),* $(,)?) => {
         members![
-            must("max_tokens", &Shape::Integer(1, i64::MAX)),
+            must("max_tokens", &Shape::Integer(0, i64::MAX)),
             may("metadata", &METADATA),
+            may("container", &Shape::Any),
+            may("diagnostics", &Shape::Object),
+            may("inference_geo", &Shape::Text),
+            may("speed", &Shape::Word(&["standard", "fast"])),
             may("service_tier", &Shape::Word(&["auto", "standard_only"])),
             may("stop_sequences", &Shape::List(&Shape::Text, 0, MANY)),
             may("temperature", &Shape::Number(0.0, 1.0)),
@@ -141,15 +148,19 @@ pub static MESSAGES: Shape = answer_members![must("model", &Shape::Filled), may(
 /// `/v1/messages/count_tokens`
 pub static COUNT: Shape = members![must("model", &Shape::Filled)];
 
+/// The count on Vertex.
+pub static VERTEX_COUNT: Shape =
+    members![must("model", &Shape::Filled), may("anthropic_version", &Shape::Word(&["vertex-2023-10-16", NEWER]))];
+
 /// On Vertex: the path names the model.
 pub static VERTEX: Shape = answer_members![
-    must("anthropic_version", &Shape::Word(&["vertex-2023-10-16"])),
+    must("anthropic_version", &Shape::Word(&["vertex-2023-10-16", NEWER])),
     may("anthropic_beta", &Shape::List(&Shape::Text, 0, 64)),
     may("stream", &Shape::Bool),
 ];
 
 /// On Bedrock: the path names the model, and whether it is a stream.
 pub static BEDROCK: Shape = answer_members![
-    must("anthropic_version", &Shape::Word(&["bedrock-2023-05-31"])),
+    must("anthropic_version", &Shape::Word(&["bedrock-2023-05-31", NEWER])),
     may("anthropic_beta", &Shape::List(&Shape::Text, 0, 64)),
 ];

@@ -1,7 +1,7 @@
 //! A message as a stream of events.
 
 use super::errors;
-use super::reply::{blocks, message, stop_reason, usage};
+use super::reply::{blocks, message, stop_details, stop_reason, usage};
 use crate::answer::{Answer, pieces, thirds};
 use crate::openai::chat::insert;
 use crate::openai::read::string;
@@ -14,6 +14,7 @@ pub fn events(answer: &Answer, model: &str) -> Vec<Value> {
     let mut begun = message(answer, model);
     insert(&mut begun, "content", json!([]));
     insert(&mut begun, "stop_reason", Value::Null);
+    insert(&mut begun, "stop_details", Value::Null);
     insert(&mut begun, "usage", usage(answer, 1));
     let mut events = vec![json!({"type": "message_start", "message": begun})];
     for (index, block) in blocks(answer).iter().enumerate() {
@@ -27,7 +28,11 @@ pub fn events(answer: &Answer, model: &str) -> Vec<Value> {
         );
         events.push(json!({"type": "content_block_stop", "index": index}));
     }
-    let delta = json!({"stop_reason": stop_reason(answer), "stop_sequence": null});
+    let delta = json!({
+        "stop_reason": stop_reason(answer),
+        "stop_sequence": null,
+        "stop_details": stop_details(answer),
+    });
     let usage = usage(answer, answer.usage.all_output());
     events.push(json!({"type": "message_delta", "delta": delta, "usage": usage}));
     events.push(json!({"type": "message_stop"}));

@@ -28,6 +28,7 @@ static AZURE: Flavour = Flavour {
     cache_hits: false,
     keep_alive: false,
     whole_calls: false,
+    embeddings_id: false,
     unknown_finish: "novelty",
     headers: &[("apim-request-id", "mock1"), ("x-ms-region", "Mock Central"), ("x-request-id", "req_mock1")],
 };

@@ -40,7 +40,7 @@ fn claude(call: &Call, model: &str, stream: bool) -> Result<Reply, Refused> {
     let body = body_of(call)?;
     let shape = &anthropic::shapes::BEDROCK;
     shape.check(&body, anthropic::RULES).map_err(|fault| told(&anthropic::errors::fault(&fault)))?;
-    anthropic::rules::check(&body, model, false).map_err(|refused| told(&refused))?;
+    anthropic::rules::check(&body, model, anthropic::terms_of(&body)).map_err(|refused| told(&refused))?;
     let prompt = anthropic::read::prompt(call, &body, model, stream);
     let answer = Answer::to(&prompt);
     let usage = answer.usage;

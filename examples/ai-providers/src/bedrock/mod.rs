@@ -66,7 +66,7 @@ fn identified(reply: Reply) -> Reply {
 }
 
 fn body_of(call: &Call) -> Result<Value, Refused> {
-    call.json().map_err(|why| Box::new(errors::problem(400, "SerializationException", &why)))
+    call.json_by_default().map_err(|why| Box::new(errors::problem(400, "SerializationException", &why)))
 }
 
 /// An error with this status.

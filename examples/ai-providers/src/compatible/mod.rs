@@ -28,6 +28,7 @@ static COMPATIBLE: Flavour = Flavour {
     cache_hits: false,
     keep_alive: false,
     whole_calls: false,
+    embeddings_id: false,
     unknown_finish: "novelty",
     headers: &[("server", "uvicorn")],
 };

@@ -26,6 +26,7 @@ static DEEPSEEK: Flavour = Flavour {
     cache_hits: true,
     keep_alive: true,
     whole_calls: false,
+    embeddings_id: false,
     unknown_finish: "insufficient_system_resource",
     headers: &[("x-ds-trace-id", "mock1")],
 };

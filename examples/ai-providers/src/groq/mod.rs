@@ -25,6 +25,7 @@ static GROQ: Flavour = Flavour {
     cache_hits: false,
     keep_alive: false,
     whole_calls: false,
+    embeddings_id: false,
     unknown_finish: "novelty",
     headers: &[("x-request-id", "req_mock1"), ("x-ratelimit-remaining-tokens", "9999")],
 };

@@ -26,6 +26,7 @@ static MISTRAL: Flavour = Flavour {
     cache_hits: false,
     keep_alive: false,
     whole_calls: true,
+    embeddings_id: true,
     unknown_finish: "model_length",
     headers: &[("mistral-correlation-id", "mock1")],
 };

@@ -1,6 +1,6 @@
 //! Embeddings.
 
-use super::chat::read_body;
+use super::chat::{insert, read_body};
 use super::flavour::Flavour;
 use super::read::{array, string};
 use crate::call::Call;
@@ -74,7 +74,11 @@ pub fn answer(flavour: &Flavour, call: &Call, shape: &Shape) -> Result<Reply, Re
     let data: Vec<_> = data.collect();
     let tokens = 9 * data.len();
     let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
-    let reply = Reply::json(200, &json!({"object": "list", "data": data, "model": model, "usage": usage}));
+    let mut list = json!({"object": "list", "data": data, "model": model, "usage": usage});
+    if flavour.embeddings_id {
+        insert(&mut list, "id", json!("embd-mock1"));
+    }
+    let reply = Reply::json(200, &list);
     Ok(flavour.finish(reply.wishing(&wishes)))
 }
 

@@ -57,6 +57,8 @@ pub struct Flavour {
     pub keep_alive: bool,
     /// Whether a stream tells calls whole, with the finish reason.
     pub whole_calls: bool,
+    /// Whether a list of embeddings has an id.
+    pub embeddings_id: bool,
     /// A finish reason that nobody has heard of.
     pub unknown_finish: &'static str,
     /// The headers of all its answers.

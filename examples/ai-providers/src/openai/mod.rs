@@ -33,6 +33,7 @@ pub static OPENAI: Flavour = Flavour {
     cache_hits: false,
     keep_alive: false,
     whole_calls: false,
+    embeddings_id: false,
     unknown_finish: "novelty",
     headers: &[
         ("x-request-id", "req_mock1"),

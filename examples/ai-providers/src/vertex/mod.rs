@@ -44,8 +44,8 @@ pub fn answer(call: &Call) -> Result<Reply, Refused> {
         ("google", "streamGenerateContent") => gemini::generate(call, target.model, &gemini::shapes::VERTEX, true),
         ("google", "predict") => gemini::embed::predict(call),
         ("anthropic", "rawPredict") if target.model == "count-tokens" => {
-            let body = anthropic::checked(call, &anthropic::shapes::COUNT)?;
-            anthropic::rules::check(&body, string(&body, "model"), false)?;
+            let body = anthropic::checked(call, &anthropic::shapes::VERTEX_COUNT)?;
+            anthropic::rules::check(&body, string(&body, "model"), anthropic::terms_of(&body))?;
             Ok(Reply::json(200, &json!({"input_tokens": INPUT})).wishing(&call.wishes))
         }
         ("anthropic", "rawPredict" | "streamRawPredict") => {
@@ -54,7 +54,7 @@ pub fn answer(call: &Call) -> Result<Reply, Refused> {
             if stream != (target.verb == "streamRawPredict") {
                 return anthropic::errors::refuse("stream: must be true for streamRawPredict, and not for rawPredict");
             }
-            anthropic::messages(call, &body, target.model, stream, false)
+            anthropic::messages(call, &body, target.model, stream, anthropic::terms_of(&body))
         }
         _ => nothing(),
     }
