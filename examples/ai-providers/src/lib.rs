@@ -13,6 +13,7 @@ mod compatible;
 mod deepseek;
 mod encoding;
 mod exchange;
+mod fault;
 mod gemini;
 mod grant;
 mod groq;

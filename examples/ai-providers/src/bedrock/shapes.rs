@@ -108,7 +108,7 @@ pub static CONVERSE: Shape = Shape::Record(&[
     may("requestMetadata", &Shape::Map(&Shape::Text)),
     may("performanceConfig", &Shape::Object),
     may("serviceTier", &Shape::Record(&[must("type", &Shape::Word(&["priority", "default", "flex", "reserved"]))])),
-    may("outputConfig", &Shape::Record(&[may("textFormat", &FORMAT)])),
+    may("outputConfig", &Shape::Record(&[may("textFormat", &FORMAT), may("effort", &Shape::Text)])),
 ]);
 
 /// An embedding by Titan.

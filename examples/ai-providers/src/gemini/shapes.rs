@@ -22,8 +22,12 @@ const PART: &[Member] = &[
     may("videoMetadata", &Shape::Object),
     may("mediaResolution", &Shape::Any),
 ];
-static CALL: Shape =
-    Shape::Record(&[must("name", &Shape::Filled), may("args", &Shape::Object), may("id", &Shape::Text)]);
+static CALL: Shape = Shape::Record(&[
+    must("name", &Shape::Filled),
+    may("args", &Shape::Object),
+    may("id", &Shape::Text),
+    may("willContinue", &Shape::Bool),
+]);
 static RESPONSE: Shape = Shape::Record(&[
     must("name", &Shape::Filled),
     must("response", &Shape::Object),
@@ -126,19 +130,31 @@ static TOOL: Shape = Shape::Record(&[
     may("googleSearchRetrieval", &Shape::Object),
     may("codeExecution", &Shape::Object),
     may("urlContext", &Shape::Object),
+    may("computerUse", &Shape::Object),
+    may("fileSearch", &Shape::Object),
+    may("googleMaps", &Shape::Object),
+    may("enterpriseWebSearch", &Shape::Object),
+    may("retrieval", &Shape::Object),
 ]);
 static CALLING: Shape = Shape::Record(&[
     may("mode", &Shape::Word(&["MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"])),
+    may("streamFunctionCallArguments", &Shape::Bool),
     may("allowedFunctionNames", &Shape::List(&Shape::Filled, 0, 512)),
 ]);
-static TOOL_CONFIG: Shape =
-    Shape::Record(&[may("functionCallingConfig", &CALLING), may("retrievalConfig", &Shape::Object)]);
+static TOOL_CONFIG: Shape = Shape::Record(&[
+    may("functionCallingConfig", &CALLING),
+    may("retrievalConfig", &Shape::Object),
+    may("includeServerSideToolInvocations", &Shape::Bool),
+]);
 static SAFETY: Shape =
     Shape::Record(&[must("category", &Shape::Filled), must("threshold", &Shape::Filled), may("method", &Shape::Text)]);
 static THINKING: Shape = Shape::Record(&[
     may("includeThoughts", &Shape::Bool),
     may("thinkingBudget", &Shape::Integer(-1, 32768)),
-    may("thinkingLevel", &Shape::Word(&["MINIMAL", "LOW", "MEDIUM", "HIGH", "minimal", "low", "medium", "high"])),
+    may(
+        "thinkingLevel",
+        &Shape::Word(&["MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH", "minimal", "low", "medium", "high", "xhigh"]),
+    ),
 ]);
 static GENERATION: Shape = Shape::Record(&[
     may("stopSequences", &Shape::List(&Shape::Filled, 0, 5)),
@@ -158,6 +174,10 @@ static GENERATION: Shape = Shape::Record(&[
     may("logprobs", &Shape::Integer(0, 20)),
     may("enableEnhancedCivicAnswers", &Shape::Bool),
     may("audioTimestamp", &Shape::Bool),
+    may("enableAffectiveDialog", &Shape::Bool),
+    may("modelSelectionConfig", &Shape::Object),
+    may("responseFormat", &Shape::Any),
+    may("routingConfig", &Shape::Object),
     may("speechConfig", &Shape::Object),
     may("imageConfig", &Shape::Object),
     may("mediaResolution", &Shape::Text),
@@ -175,6 +195,7 @@ macro_rules! generate {
             may("safetySettings", &Shape::List(&SAFETY, 0, 16)),
             may("generationConfig", &GENERATION),
             may("cachedContent", &Shape::Text),
+            may("serviceTier", &Shape::Text),
             $($more),*
         ])
     };

@@ -12,6 +12,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// The body ended as HTTP says.
     pub complete: bool,
+    /// The connection was reset.
+    pub reset: bool,
 }
 
 impl Response {
@@ -61,7 +63,7 @@ pub fn send(server: &Server, kind: Kind, method: &str, path: &str, headers: &[(&
     let rest = &raw[end..];
     let (body, ended) =
         if head.contains("transfer-encoding: chunked") { unchunked(rest) } else { (rest.to_vec(), true) };
-    Response { status, head, body, complete: ended && !reset }
+    Response { status, head, body, complete: ended && !reset, reset }
 }
 
 fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
