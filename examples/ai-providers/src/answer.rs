@@ -81,6 +81,8 @@ pub struct Answer {
     pub calls: Vec<ToolUse>,
     /// Why it ends.
     pub finish: Finish,
+    /// The status of the error that may break its stream, if a certain one is wished for.
+    pub breaks: Option<u16>,
     /// What it cost.
     pub usage: Usage,
 }
@@ -115,6 +117,7 @@ impl Answer {
             refusal: wishes.refusal,
             calls,
             finish,
+            breaks: wishes.mid_error.and_then(|error| error.0),
             usage,
         }
     }

@@ -3,7 +3,7 @@
 use crate::encoding::Encoding;
 use crate::pace::Step;
 use crate::reply::{Body, Reply};
-use crate::wishes::{Cut, ErrorBody, Wishes};
+use crate::wishes::{Cut, ErrorBody, LineEnd, Wishes};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -68,10 +68,16 @@ pub fn grant(reply: Reply) -> Granted {
         Body::Whole(body) => vec![body],
         Body::Stream(stream) => {
             let mut events = stream.events;
+            let mut error = stream.error;
+            if headers.iter().any(|(_, value)| value.starts_with("text/event-stream")) {
+                for event in events.iter_mut().chain([&mut error]) {
+                    *event = relined(event, &wishes);
+                }
+            }
             let half = events.len() / 2;
-            if wishes.mid_error {
+            if wishes.mid_error.is_some() {
                 events.truncate(half);
-                events.push(stream.error);
+                events.push(error);
             } else if wishes.garbage {
                 events.insert(half, stream.garbage);
             } else if wishes.bad_crc
@@ -102,6 +108,18 @@ pub fn grant(reply: Reply) -> Granted {
     let told = whole && !broken && !wishes.trailers;
     let length = told.then(|| pieces.iter().map(|piece| piece.len() as u64).sum());
     Granted { status, headers, steps: steps(pieces, &wishes, broken), length }
+}
+
+/// An event with the line ends that are wished for, or without its name.
+fn relined(event: &[u8], wishes: &Wishes) -> Vec<u8> {
+    if wishes.lines.is_none() && !wishes.no_event {
+        return event.to_vec();
+    }
+    let text = String::from_utf8_lossy(event);
+    let own = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let end = wishes.lines.map_or(own, LineEnd::text);
+    let lines = text.split_terminator(own).filter(|line| !wishes.no_event || !line.starts_with("event:"));
+    lines.flat_map(|line| [line, end]).collect::<String>().into_bytes()
 }
 
 fn steps(pieces: Vec<Vec<u8>>, wishes: &Wishes, broken: bool) -> Vec<Step> {
@@ -159,6 +177,7 @@ mod tests {
         for (words, expected) in [
             ("", &["one", "two", "three", "four"][..]),
             ("mid_error", &["one", "two", "error"]),
+            ("mid_error=429", &["one", "two", "error"]),
             ("truncate", &["one", "two"]),
             ("truncate=5", &["one", "tw"]),
             ("reset", &["one", "two", "!"]),
@@ -172,6 +191,21 @@ mod tests {
         }
         let steps = stream("gap_ms=5;truncate").steps;
         assert_eq!(steps.get(1), Some(&Step::Wait(Duration::from_millis(5))));
+    }
+
+    #[test]
+    fn events_have_other_lines_if_that_is_wished_for() {
+        for (event, words, expected) in [
+            ("event: a\ndata: 1\n\n", "", "event: a\ndata: 1\n\n"),
+            ("event: a\ndata: 1\n\n", "lines=cr", "event: a\rdata: 1\r\r"),
+            ("event: a\ndata: 1\n\n", "lines=crlf;no_event", "data: 1\r\n\r\n"),
+            ("data: 1\r\n\r\n", "lines=lf", "data: 1\n\n"),
+            ("data: 1\r\n\r\n", "no_event", "data: 1\r\n\r\n"),
+            (": keep-alive\n\n", "lines=cr", ": keep-alive\r\r"),
+        ] {
+            let relined = relined(event.as_bytes(), &Wishes::default().and(words));
+            assert_eq!(String::from_utf8(relined).unwrap(), expected, "{words}");
+        }
     }
 
     #[test]

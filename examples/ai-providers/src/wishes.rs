@@ -44,6 +44,21 @@ pub enum Cut {
     Bytes(usize),
 }
 
+/// An error in the middle of a stream: of this status, or the usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MidError(pub Option<u16>);
+
+/// What ends a line of a stream of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineEnd {
+    /// Line feed.
+    Lf,
+    /// Carriage return.
+    Cr,
+    /// Both.
+    CrLf,
+}
+
 /// All that is wished for; words that mean nothing are passed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wishes {
@@ -55,8 +70,8 @@ pub struct Wishes {
     pub retry_after: Option<u32>,
     /// `finish=length`
     pub finish: Option<FinishWish>,
-    /// `mid_error`: the stream ends with an error event.
-    pub mid_error: bool,
+    /// `mid_error`, `mid_error=429`: the stream ends with an error event, of this status.
+    pub mid_error: Option<MidError>,
     /// `truncate`, `truncate=100`: the body ends early, and properly.
     pub truncate: Option<Cut>,
     /// `reset`, `reset=100`: the connection breaks.
@@ -91,6 +106,10 @@ pub struct Wishes {
     pub system: bool,
     /// `refusal`: the model declines.
     pub refusal: bool,
+    /// `lines=cr`, `crlf`, `lf`: other ends of lines in a stream of events.
+    pub lines: Option<LineEnd>,
+    /// `no_event`: no `event:` lines.
+    pub no_event: bool,
     /// `blocked`: the prompt is not answered at all, where a provider tells that without an error.
     pub blocked: bool,
     /// `no_done`: the stream has no `[DONE]`.
@@ -133,11 +152,11 @@ impl Wishes {
 
     fn add(&mut self, key: &str, value: &str) {
         match key {
-            "error" => self.error = value.parse().ok().filter(|status| (400..600).contains(status)),
+            "error" => self.error = value.parse().ok().filter(is_error),
             "body" => self.body = ErrorBody::named(value),
             "retry_after" => self.retry_after = value.parse().ok(),
             "finish" => self.finish = FinishWish::named(value),
-            "mid_error" => self.mid_error = true,
+            "mid_error" => self.mid_error = Some(MidError(value.parse().ok().filter(is_error))),
             "truncate" => self.truncate = Some(Cut::named(value)),
             "reset" => self.reset = Some(Cut::named(value)),
             "delay_ms" => self.delay_ms = value.parse().unwrap_or(0),
@@ -155,6 +174,8 @@ impl Wishes {
             "hang" => self.hang = true,
             "system" => self.system = true,
             "refusal" => self.refusal = true,
+            "lines" => self.lines = LineEnd::named(value),
+            "no_event" => self.no_event = true,
             "blocked" => self.blocked = true,
             "no_done" => self.no_done = true,
             "stop_with_calls" => self.stop_with_calls = true,
@@ -184,6 +205,30 @@ impl FinishWish {
             "unknown" => Self::Unknown,
             _ => return None,
         })
+    }
+}
+
+fn is_error(status: &u16) -> bool {
+    (400..600).contains(status)
+}
+
+impl LineEnd {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "lf" => Self::Lf,
+            "cr" => Self::Cr,
+            "crlf" => Self::CrLf,
+            _ => return None,
+        })
+    }
+
+    /// Its bytes.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Lf => "\n",
+            Self::Cr => "\r",
+            Self::CrLf => "\r\n",
+        }
     }
 }
 

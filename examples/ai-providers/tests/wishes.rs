@@ -94,3 +94,19 @@ fn requests_are_recorded_and_forgotten() {
     }
     assert_eq!(server.requests(Kind::OpenAi).len(), 200);
 }
+
+#[test]
+fn an_error_in_a_stream_is_of_the_status_that_is_wished_for() {
+    let server = Server::of(&[Kind::Anthropic, Kind::Bedrock, Kind::Gemini]).unwrap();
+    let wish = [("x-mock", "mid_error=429")];
+    let said = json!([{"role": "user", "content": "hé"}]);
+    let body = json!({"model": "m", "max_tokens": 9, "messages": said, "stream": true});
+    let anthropic = post(&server, Kind::Anthropic, "/v1/messages", &wish, &body);
+    assert_eq!(anthropic.events().last().unwrap()["error"]["type"], "rate_limit_error");
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "hé"}]}]});
+    let gemini = post(&server, Kind::Gemini, "/v1beta/models/m:streamGenerateContent?alt=sse", &wish, &body);
+    assert_eq!(gemini.events().last().unwrap()["error"]["status"], "RESOURCE_EXHAUSTED");
+    let body = json!({"messages": [{"role": "user", "content": [{"text": "hé"}]}]});
+    let bedrock = post(&server, Kind::Bedrock, "/model/m/converse-stream", &wish, &body);
+    assert!(String::from_utf8_lossy(&bedrock.body).contains("throttlingException"));
+}

@@ -69,13 +69,14 @@ fn parts(block: &Value, answer: &Answer) -> (Value, Vec<Value>) {
 }
 
 /// The error event.
-pub fn error() -> Value {
-    errors::value(529, errors::kind(529).1)
+pub fn error(answer: &Answer) -> Value {
+    let status = answer.breaks.unwrap_or(529);
+    errors::value(status, errors::kind(status).1)
 }
 
 /// As server-sent events.
 pub fn reply(answer: &Answer, model: &str) -> Reply {
     let framed = |event: &Value| sse::event(string(event, "type"), event);
     let events = events(answer, model).iter().map(framed).collect();
-    Reply::stream("text/event-stream; charset=utf-8", Stream::sse(events, framed(&error())))
+    Reply::stream("text/event-stream; charset=utf-8", Stream::sse(events, framed(&error(answer))))
 }

@@ -62,7 +62,7 @@ fn claude(call: &Call, model: &str, stream: bool) -> Result<Reply, Refused> {
         let bytes = STANDARD.encode(crate::text::write(event));
         frames::event("chunk", &json!({"bytes": bytes, "p": "abcdefghij"}))
     };
-    let reply = Reply::stream(EVENT_STREAM, framed(events.iter().map(chunk).collect(), "chunk"));
+    let reply = Reply::stream(EVENT_STREAM, framed(events.iter().map(chunk).collect(), "chunk", &answer));
     Ok(reply.with("x-amzn-bedrock-content-type", "application/json").wishing(&prompt.wishes))
 }
 

@@ -96,7 +96,7 @@ pub fn stream(answer: &Answer) -> Reply {
     }
     events.push(event("messageStop", json!({"stopReason": stop_reason(answer)})));
     events.push(event("metadata", json!({"usage": usage(answer), "metrics": {"latencyMs": 5}})));
-    Reply::stream(EVENT_STREAM, framed(events, "contentBlockDelta"))
+    Reply::stream(EVENT_STREAM, framed(events, "contentBlockDelta", answer))
 }
 
 /// An event, with the padding that hides its length.
@@ -106,7 +106,17 @@ fn event(kind: &str, mut payload: Value) -> Vec<u8> {
 }
 
 /// Frames, with those that are sent when something is to go wrong.
-pub fn framed(events: Vec<Vec<u8>>, kind: &str) -> Stream {
-    let payload = json!({"message": errors::kind(424).1, "originalStatusCode": 500});
-    Stream { events, error: frames::exception("modelStreamErrorException", &payload), garbage: frames::garbage(kind) }
+pub fn framed(events: Vec<Vec<u8>>, kind: &str, answer: &Answer) -> Stream {
+    // the same exceptions as before a stream, but with a small letter; and one that only streams have
+    let (exception, payload) = match answer.breaks {
+        None | Some(424) => {
+            ("modelStreamErrorException".to_owned(), json!({"message": errors::kind(424).1, "originalStatusCode": 500}))
+        }
+        Some(status) => {
+            let (name, message) = errors::kind(status);
+            let first = name.chars().next().map(|letter| letter.to_ascii_lowercase());
+            (first.into_iter().chain(name.chars().skip(1)).collect(), json!({"message": message}))
+        }
+    };
+    Stream { events, error: frames::exception(&exception, &payload), garbage: frames::garbage(kind) }
 }

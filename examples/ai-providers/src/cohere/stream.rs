@@ -1,6 +1,7 @@
 //! A chat as a stream of events.
 
 use super::chat::{PLAN, called, finish, usage};
+use super::errors;
 use crate::answer::{Answer, pieces, thirds};
 use crate::openai::chat::insert;
 use crate::openai::read::string;
@@ -47,6 +48,6 @@ pub fn reply(answer: &Answer) -> Reply {
     let framed = |event: &Value| sse::event(string(event, "type"), event);
     let mut framed_events: Vec<_> = events.iter().map(framed).collect();
     framed_events.push(sse::done());
-    let error = json!({"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "internal server error"}});
+    let error = json!({"type": "message-end", "delta": {"finish_reason": "ERROR", "error": errors::words(answer.breaks.unwrap_or(500))}});
     Reply::stream("text/event-stream", Stream::sse(framed_events, framed(&error)))
 }

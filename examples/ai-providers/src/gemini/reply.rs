@@ -30,7 +30,8 @@ impl Generated<'_> {
         if !self.prompt.stream {
             return json_reply(&self.whole());
         }
-        let error = errors::value(503, errors::kind(503).1, &[]);
+        let status = self.answer.breaks.unwrap_or(503);
+        let error = errors::value(status, errors::kind(status).1, &[]);
         let chunks = self.chunks();
         if events {
             let stream = Stream::sse(chunks.iter().map(sse::crlf).collect(), sse::crlf(&error));

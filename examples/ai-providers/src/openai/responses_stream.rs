@@ -52,9 +52,11 @@ pub fn reply(flavour: &Flavour, whole: &Value, answer: &Answer) -> Reply {
     events.add(&format!("response.{}", string(whole, "status")), json!({"response": whole}));
     let mut failed = begun;
     insert(&mut failed, "status", json!("failed"));
-    let problem = errors::value(&(flavour.problem)(500, errors::words(500), None, None));
+    let status = answer.breaks.unwrap_or(500);
+    let problem = errors::value(&(flavour.problem)(status, errors::words(status), None, None));
+    let code = if status == 429 { "rate_limit_exceeded" } else { "server_error" };
     let message = problem.pointer("/error/message").cloned().unwrap_or_default();
-    insert(&mut failed, "error", json!({"code": "server_error", "message": message}));
+    insert(&mut failed, "error", json!({"code": code, "message": message}));
     let error = json!({"type": "response.failed", "sequence_number": events.0.len() / 2, "response": failed});
     let stream = Stream::sse(events.0, sse::event("response.failed", &error));
     Reply::stream("text/event-stream; charset=utf-8", stream)

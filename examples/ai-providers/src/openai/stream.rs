@@ -52,7 +52,8 @@ pub fn reply(chat: &Chat<'_>) -> Reply {
     if !chat.prompt.wishes.no_done {
         events.push(sse::done());
     }
-    let problem = (chat.flavour.problem)(500, errors::words(500), None, None);
+    let status = chat.answer.breaks.unwrap_or(500);
+    let problem = (chat.flavour.problem)(status, errors::words(status), None, None);
     let error = sse::data(&errors::value(&problem));
     Reply::stream("text/event-stream; charset=utf-8", Stream::sse(events, error))
 }
