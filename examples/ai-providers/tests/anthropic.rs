@@ -243,6 +243,9 @@ fn the_newest_version_has_bearer_keys_and_system_texts_between_turns() {
     let answer = send(&server(), Kind::Anthropic, "POST", MESSAGES, &headers, body.as_bytes()).json();
     assert_eq!(answer["content"][1]["text"], "system: be brief | be kind");
     assert_eq!(answer["usage"]["output_tokens_details"], json!({"thinking_tokens": 3}));
+    let sampled = with(&hello(), json!({"temperature": 0})).to_string();
+    assert_eq!(send(&server(), Kind::Anthropic, "POST", MESSAGES, &headers, sampled.as_bytes()).status, 400);
+    assert_eq!(ask(&server(), &with(&hello(), json!({"temperature": 0}))).status, 200);
     let refused =
         ask(&server(), &with(&hello(), json!({"messages": [{"role": "user", "content": "mock[refusal]"}]}))).json();
     assert_eq!((&refused["stop_reason"], &refused["stop_details"]["type"]), (&json!("refusal"), &json!("refusal")));

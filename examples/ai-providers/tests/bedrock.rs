@@ -284,6 +284,14 @@ fn invoke_speaks_each_models_language() {
         (2, Some("18"))
     );
     assert_eq!(cohere(json!({"texts": ["ab"]})).status, 400);
+    let nova = |body: Value| {
+        post(&server, Kind::Bedrock, "/model/amazon.nova-2-multimodal-embeddings-v1%3A0/invoke", &[], &body)
+    };
+    let text = json!({"truncationMode": "END", "value": "ab"});
+    let parameters = json!({"embeddingPurpose": "GENERIC_INDEX", "embeddingDimension": 1, "text": text});
+    let answer = nova(json!({"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": parameters})).json();
+    assert_eq!(answer["embeddings"][0]["embedding"], json!([0.0078125]));
+    assert_eq!(nova(json!({"inputText": "ab"})).status, 400);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// All of it.
 pub fn check(body: &Value, model: &str, terms: Terms) -> Result<(), Refused> {
-    sampling(body, model)?;
+    sampling(body, model, terms)?;
     tools(body)?;
     let messages = array(body, "messages");
     if messages.first().map(|message| string(message, "role")) != Some("user") {
@@ -43,8 +43,12 @@ pub fn check(body: &Value, model: &str, terms: Terms) -> Result<(), Refused> {
     thinking(body, messages)
 }
 
-fn sampling(body: &Value, model: &str) -> Result<(), Refused> {
+fn sampling(body: &Value, model: &str, terms: Terms) -> Result<(), Refused> {
     let is_set = |name: &str| body.get(name).is_some();
+    // the newest version has no such members any more
+    if let Some(name) = ["temperature", "top_k", "top_p"].into_iter().find(|name| terms.newer && is_set(name)) {
+        return refuse(format!("{name}: Extra inputs are not permitted"));
+    }
     let newer = ["4-1", "4-5", "4-6", "4-7"].iter().any(|version| model.contains(version));
     if newer && is_set("temperature") && is_set("top_p") {
         return refuse("`temperature` and `top_p` cannot both be specified for this model. Please use only one.");

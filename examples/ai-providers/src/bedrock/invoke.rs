@@ -32,6 +32,9 @@ pub fn answer(call: &Call, model: &str, stream: bool) -> Result<Reply, Refused> 
     if model.contains("cohere.embed") {
         return cohere(call);
     }
+    if model.contains("nova") && model.contains("embed") {
+        return nova(call);
+    }
     errors::refuse("The provided model identifier is invalid.")
 }
 
@@ -83,6 +86,17 @@ fn titan(call: &Call) -> Result<Reply, Refused> {
         insert(&mut answer, "embeddingsByType", json!({"float": vector}));
     }
     Ok(counted(Reply::json(200, &answer), INPUT, 0).wishing(&wishes))
+}
+
+fn nova(call: &Call) -> Result<Reply, Refused> {
+    let body = body_of(call)?;
+    super::shapes::NOVA.check(&body, RULES).map_err(|fault| errors::fault(&fault))?;
+    let parameters = body.get("singleEmbeddingParams").unwrap_or(&Value::Null);
+    let mut wishes = call.wishes.clone();
+    let text = parameters.get("text").map(|text| without_wishes(&mut wishes, string(text, "value")));
+    let vector = vector::of(&text.unwrap_or_default(), length(parameters, "embeddingDimension"));
+    let embedding = json!({"embeddingType": "TEXT", "embedding": vector::numbers(&vector)});
+    Ok(counted(Reply::json(200, &json!({"embeddings": [embedding]})), INPUT, 0).wishing(&wishes))
 }
 
 fn cohere(call: &Call) -> Result<Reply, Refused> {

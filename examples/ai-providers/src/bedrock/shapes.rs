@@ -119,6 +119,20 @@ pub static TITAN: Shape = Shape::Record(&[
     may("embeddingTypes", &Shape::List(&Shape::Word(&["float", "binary"]), 1, 2)),
 ]);
 
+/// An embedding by Nova.
+pub static NOVA: Shape = Shape::Record(&[
+    may("schemaVersion", &Shape::Text),
+    must("taskType", &Shape::Word(&["SINGLE_EMBEDDING"])),
+    must("singleEmbeddingParams", &NOVA_PARAMETERS),
+]);
+static NOVA_PARAMETERS: Shape = Shape::Record(&[
+    must("embeddingPurpose", &Shape::Filled),
+    may("embeddingDimension", &Shape::Integer(1, 3072)),
+    must("text", &NOVA_TEXT),
+]);
+static NOVA_TEXT: Shape =
+    Shape::Record(&[must("truncationMode", &Shape::Word(&["START", "END", "NONE"])), must("value", &Shape::Filled)]);
+
 /// Embeddings by Cohere.
 pub static COHERE: Shape = Shape::Record(&[
     must("texts", &Shape::List(&Shape::Filled, 1, 96)),
