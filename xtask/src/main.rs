@@ -7,9 +7,11 @@ mod envoy;
 mod failure;
 mod process;
 mod project;
+mod python;
 mod say;
 #[cfg(test)]
 mod scratch;
+mod sdks;
 mod stamp;
 mod stop;
 mod toolchain;
@@ -26,8 +28,9 @@ const HELP: &str = "usage: cargo xtask COMMAND
   wasm    build every filter and test guest into dist/
   size    list the sizes of the files in dist/
   envoy   find or get an Envoy and print its path
+  sdks    find or get the providers' SDKs and print the path of their Python
   run     start an example until Ctrl-C: [--gateway embedded|envoy] [--example products]
-  test    run every check, or those named: fmt clippy wasm clippy-wasm envoy tests validate e2e
+  test    run every check, or those named: fmt clippy wasm clippy-wasm envoy tests sdks validate e2e
   bench   measure the filters in Envoy; options go to `sluice bench`
 
 docs/build.md tells how the tools are found and which variables matter.";
@@ -59,6 +62,10 @@ fn run(arguments: &[String]) -> Outcome<()> {
         ["bench", options @ ..] => bench::run(&Project::find()?, options),
         ["envoy"] => {
             println!("{}", envoy::find(&Project::find()?)?.display());
+            Ok(())
+        }
+        ["sdks"] => {
+            println!("{}", sdks::get(&Project::find()?)?.display());
             Ok(())
         }
         ["run", options @ ..] => demo::run(&Project::find()?, &demo::Request::parse(options)?),

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::failure::{During, Failure, Outcome};
 use crate::project::Project;
 use crate::say::say;
-use crate::{envoy, process, wasm};
+use crate::{envoy, process, sdks, wasm};
 
 use report::Report;
 
@@ -28,6 +28,8 @@ pub enum Step {
     Envoy,
     /// Unit and integration tests, those in Envoy among them.
     Tests,
+    /// The providers' own SDKs talk to the mocks, and through the gateways.
+    Sdks,
     /// Only the tests that run in Envoy.
     E2e,
     /// Envoy accepts every bundled bootstrap.
@@ -35,8 +37,8 @@ pub enum Step {
 }
 
 /// Every check, in the order that finds mistakes soonest.
-const ALL: [Step; 7] =
-    [Step::Fmt, Step::Clippy, Step::Wasm, Step::ClippyWasm, Step::Envoy, Step::Tests, Step::Validate];
+const ALL: [Step; 8] =
+    [Step::Fmt, Step::Clippy, Step::Wasm, Step::ClippyWasm, Step::Envoy, Step::Tests, Step::Sdks, Step::Validate];
 
 impl Step {
     fn name(self) -> &'static str {
@@ -47,6 +49,7 @@ impl Step {
             Step::ClippyWasm => "clippy-wasm",
             Step::Envoy => "envoy",
             Step::Tests => "tests",
+            Step::Sdks => "sdks",
             Step::E2e => "e2e",
             Step::Validate => "validate",
         }
@@ -55,7 +58,7 @@ impl Step {
     /// What has to be done before, when it is asked for alone.
     fn needs(self) -> &'static [Step] {
         match self {
-            Step::Tests | Step::E2e | Step::Validate => &[Step::Wasm, Step::Envoy],
+            Step::Tests | Step::Sdks | Step::E2e | Step::Validate => &[Step::Wasm, Step::Envoy],
             _ => &[],
         }
     }
@@ -116,6 +119,20 @@ fn check(project: &Project, step: Step, envoy: &mut Option<PathBuf>) -> Outcome<
             Ok(())
         }
         Step::Tests => process::run(cargo.args(["test", "--workspace", "--no-fail-fast"])),
+        Step::Sdks => {
+            cargo.env(sdks::VARIABLE, sdks::get(project)?);
+            // They are ignored by `cargo test`, which has no SDKs.
+            process::run(cargo.args([
+                "test",
+                "--package",
+                "sluice",
+                "--test",
+                "sdks",
+                "--",
+                "--ignored",
+                "--nocapture",
+            ]))
+        }
         // Tests that run in Envoy carry its name.
         Step::E2e => process::run(cargo.args(["test", "--workspace", "--no-fail-fast", "--", "envoy"])),
         Step::Validate => validate(project, envoy.as_ref().ok_or_else(|| Failure::new("no Envoy was looked for"))?),
@@ -152,6 +169,9 @@ mod tests {
         let expected = [Step::Wasm, Step::Envoy, Step::E2e, Step::Validate];
         assert_eq!(select(&["e2e", "validate"]).unwrap(), expected);
         let text = select(&["fmt", "lint"]).unwrap_err().to_string();
-        assert_eq!(text, "no check `lint`; there is: fmt, clippy, wasm, clippy-wasm, envoy, tests, validate, e2e");
+        assert_eq!(
+            text,
+            "no check `lint`; there is: fmt, clippy, wasm, clippy-wasm, envoy, tests, sdks, validate, e2e"
+        );
     }
 }

