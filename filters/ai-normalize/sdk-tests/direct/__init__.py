@@ -1,0 +1,1 @@
+"""Each provider's own SDK talks to the mock of that provider."""

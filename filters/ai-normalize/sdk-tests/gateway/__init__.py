@@ -1,0 +1,1 @@
+"""SDKs talk through the gateway to every mock."""
