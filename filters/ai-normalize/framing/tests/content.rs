@@ -151,6 +151,9 @@ fn what_a_body_must_not_be() {
             changed(good.clone(), good.len() - 1)
         }),
         ("a preset dictionary", "deflate", vec![0x78, 0xbb, 1, 2, 3, 4, 3, 0]),
+        ("a copy of what was before the start", "deflate", vec![3, 2, 0]),
+        ("a copy of what another member wrote", "gzip", [&good[..], &good[..10], &[3, 2, 0]].concat()),
+        ("a window beyond the greatest", "deflate", vec![0x88, 0x1c, 3, 0, 0, 0, 0, 1]),
         ("bytes after the last member", "gzip", [&good[..], b"x"].concat()),
         ("bytes after zlib", "deflate", [&zlib(&body)[..], &[0]].concat()),
         ("bytes after deflate", "deflate", [&bare(&body)[..], &[0]].concat()),

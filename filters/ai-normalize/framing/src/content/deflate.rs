@@ -47,7 +47,8 @@ impl Deflate {
 }
 
 fn begin(first: u8, second: u8) -> Inflate {
-    // Method 8, and a check that makes a multiple of 31 of both. As the start of a bare stream this would be a stored block with padding that
-    // no encoder writes.
-    Inflate::new(first & 0x0f == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31))
+    // Method 8, a window of at most 32 KiB, and a check that makes a multiple of 31 of both. As the start of a bare stream this would be a stored block with
+    // padding that no encoder writes.
+    let zlib = first & 0x8f == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31);
+    Inflate::new(zlib)
 }
