@@ -4,7 +4,7 @@ use super::errors;
 use super::read::texts;
 use super::reply::json_reply;
 use super::shapes;
-use super::{RULES, body_of};
+use super::{RULES, body_of, camel_body_of};
 use crate::call::Call;
 use crate::openai::embeddings::without_wishes;
 use crate::openai::read::{array, string};
@@ -18,7 +18,7 @@ const DIMENSIONS: u64 = 8;
 
 /// `:embedContent`
 pub fn one(call: &Call, _model: &str) -> Result<Reply, Refused> {
-    let body = body_of(call)?;
+    let body = camel_body_of(call)?;
     shapes::EMBED.check(&body, RULES).map_err(|fault| errors::fault(&fault))?;
     let mut wishes = call.wishes.clone();
     let embedding = values(&body, &mut wishes);
@@ -27,7 +27,7 @@ pub fn one(call: &Call, _model: &str) -> Result<Reply, Refused> {
 
 /// `:batchEmbedContents`
 pub fn batch(call: &Call, model: &str) -> Result<Reply, Refused> {
-    let body = body_of(call)?;
+    let body = camel_body_of(call)?;
     shapes::EMBED_BATCH.check(&body, RULES).map_err(|fault| errors::fault(&fault))?;
     let mut wishes = call.wishes.clone();
     let mut embeddings = Vec::new();

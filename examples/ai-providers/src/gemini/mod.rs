@@ -2,6 +2,7 @@
 
 pub mod embed;
 pub mod errors;
+pub mod names;
 pub mod read;
 pub mod reply;
 pub mod rules;
@@ -43,7 +44,7 @@ fn model_of(call: &Call, model: &str, verb: &str) -> Result<Reply, Refused> {
         "embedContent" => embed::one(call, model),
         "batchEmbedContents" => embed::batch(call, model),
         "countTokens" => {
-            let body = body_of(call)?;
+            let body = camel_body_of(call)?;
             shapes::COUNT_TOKENS.check(&body, RULES).map_err(|fault| errors::fault(&fault))?;
             Ok(json_reply(&json!({"totalTokens": INPUT})).wishing(&call.wishes))
         }
@@ -78,10 +79,15 @@ pub fn body_of(call: &Call) -> Result<Value, Refused> {
     call.json().or_else(|why| errors::refuse(format!("Invalid JSON payload received. {why}")))
 }
 
+/// The same, with all names in camel case.
+pub fn camel_body_of(call: &Call) -> Result<Value, Refused> {
+    body_of(call).map(names::camel)
+}
+
 /// `:generateContent` and `:streamGenerateContent`
 pub fn generate(call: &Call, model: &str, shape: &Shape, stream: bool) -> Result<Reply, Refused> {
     let events = call.parameter("alt") == Some("sse");
-    let checked = body_of(call).and_then(|body| {
+    let checked = camel_body_of(call).and_then(|body| {
         shape.check(&body, RULES).map_err(|fault| errors::fault(&fault))?;
         rules::check(&body, model)?;
         Ok(body)

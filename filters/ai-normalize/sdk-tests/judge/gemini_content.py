@@ -5,7 +5,7 @@ import warnings
 from typing import Dict, List, Optional
 
 from google.genai import types
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from judge.strict import Unfit, told
 
@@ -94,24 +94,9 @@ def _judge(request):
         # an unknown enum value is only warned about
         warnings.simplefilter("error")
         try:
-            seen = _METHODS[method].model_validate(body)
+            _METHODS[method].model_validate(body)
         except ValidationError as errors:
             raise Unfit(told(errors)) from None
         except Warning as why:
             raise Unfit(str(why)) from None
-    _same_names(body, seen, "")
     return body
-
-
-def _same_names(sent, seen, at):
-    """The types take snake case as well, the service's documents name camel case only."""
-    if isinstance(seen, BaseModel):
-        fields = type(seen).model_fields
-        names = {field.alias or field.serialization_alias or name: name for name, field in fields.items()}
-        for key, value in sent.items():
-            if key not in names:
-                raise Unfit(f"{at}{key}: the name is not in camel case")
-            _same_names(value, getattr(seen, names[key]), f"{at}{key}.")
-    elif isinstance(seen, list) and isinstance(sent, list):
-        for index, (left, right) in enumerate(zip(sent, seen)):
-            _same_names(left, right, f"{at}{index}.")

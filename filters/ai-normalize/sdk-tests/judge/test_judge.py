@@ -48,7 +48,7 @@ BAD = [
     ("gemini", GENERATE, {"contents": PARTS, "labels": {"a": "b"}}, "labels"),
     ("gemini", GENERATE, {"contents": [{"role": "user", "parts": [{"txt": "hello"}]}]}, "txt"),
     ("gemini", GENERATE, {"contents": PARTS, "generation_config": {}}, "generation_config"),
-    ("gemini", GENERATE, {"contents": PARTS, "generationConfig": {"max_output_tokens": 1}}, "max_output_tokens"),
+    ("gemini", GENERATE, {"contents": PARTS, "generationConfig": {"max_tokens": 1}}, "max_tokens"),
     ("gemini", GENERATE, {"contents": PARTS, "toolConfig": {"functionCallingConfig": {"mode": "SOME"}}}, "SOME"),
     ("gemini", GENERATE + "?key=k", {"contents": PARTS}, "key"),
     ("vertex", VERTEX, {"contents": [{"parts": [{"functionCall": {"name": "f", "id": "1"}}]}]}, "functionCall.id"),
