@@ -39,17 +39,34 @@ fn mocks() -> Server {
     Server::of(&Kind::ALL).unwrap()
 }
 
+/// What listens as the gateway.
+#[derive(Clone, Copy)]
+enum Gateway {
+    None,
+    /// One of the two, on this port.
+    On(u16),
+    /// The mock of this provider: it answers as a gateway to it would.
+    StandIn(Kind),
+}
+
 /// Runs the tests in these folders, with the mocks and perhaps a gateway.
-fn pytest(mocks: &Server, gateway: Option<u16>, folders: &[&str]) {
+fn pytest(mocks: &Server, gateway: Gateway, folders: &[&str]) {
     let python = PathBuf::from(std::env::var_os("SLUICE_SDKS").expect("cargo xtask test sdks sets SLUICE_SDKS"));
     let addresses =
         mocks.listeners().map(|(kind, address)| (kind.name().to_owned(), format!("http://{address}").into()));
     let addresses = Value::Object(addresses.collect());
     let mut command = Command::new(&python);
     command.args(["-m", "pytest"]).args(folders);
-    command.env("SLUICE_MOCKS", addresses.to_string()).env_remove("SLUICE_GATEWAY");
-    if let Some(port) = gateway {
-        command.env("SLUICE_GATEWAY", format!("http://127.0.0.1:{port}"));
+    command.env("SLUICE_MOCKS", addresses.to_string()).env_remove("SLUICE_GATEWAY").env_remove("SLUICE_STAND_IN");
+    match gateway {
+        Gateway::None => {}
+        Gateway::On(port) => {
+            command.env("SLUICE_GATEWAY", format!("http://127.0.0.1:{port}"));
+        }
+        Gateway::StandIn(kind) => {
+            let address = mocks.address(kind).unwrap();
+            command.env("SLUICE_GATEWAY", format!("http://{address}")).env("SLUICE_STAND_IN", kind.name());
+        }
     }
     // what Python compiles stays out of the repository
     let home = python.ancestors().nth(2).unwrap();
@@ -96,7 +113,7 @@ fn through(gateway: &mut Command, mocks: &Server, port: u16) {
         assert!(begin.elapsed() < Duration::from_secs(60), "the gateway does not listen");
         std::thread::sleep(Duration::from_millis(20));
     }
-    pytest(mocks, Some(port), &["gateway"]);
+    pytest(mocks, Gateway::On(port), &["gateway"]);
 }
 
 /// Whether there is a gateway to talk through.
@@ -111,7 +128,18 @@ fn there_is_one() -> bool {
 #[test]
 #[ignore = "needs the providers' SDKs: cargo xtask test sdks"]
 fn every_sdk_understands_the_mock_of_its_provider_and_the_judges_judge() {
-    pytest(&mocks(), None, &["judge", "direct"]);
+    pytest(&mocks(), Gateway::None, &["judge", "direct"]);
+}
+
+/// What the tests expect of a gateway is what the provider itself does.
+#[test]
+#[ignore = "needs the providers' SDKs: cargo xtask test sdks"]
+fn the_tests_of_the_gateway_hold_for_the_providers_of_their_clients() {
+    let mocks = mocks();
+    let of_openai = ["chat", "embeddings", "errors", "parameters", "responses", "tools"];
+    let of_openai = of_openai.map(|name| format!("gateway/test_{name}.py"));
+    pytest(&mocks, Gateway::StandIn(Kind::OpenAi), &of_openai.each_ref().map(String::as_str));
+    pytest(&mocks, Gateway::StandIn(Kind::Anthropic), &["gateway/test_messages.py"]);
 }
 
 #[test]

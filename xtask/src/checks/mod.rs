@@ -121,7 +121,7 @@ fn check(project: &Project, step: Step, envoy: &mut Option<PathBuf>) -> Outcome<
         Step::Tests => process::run(cargo.args(["test", "--workspace", "--no-fail-fast"])),
         Step::Sdks => {
             cargo.env(sdks::VARIABLE, sdks::get(project)?);
-            // They are ignored by `cargo test`, which has no SDKs.
+            // They are ignored by `cargo test`, which has no SDKs. One after the other, so that what they print can be read.
             process::run(cargo.args([
                 "test",
                 "--package",
