@@ -122,16 +122,8 @@ fn check(project: &Project, step: Step, envoy: &mut Option<PathBuf>) -> Outcome<
         Step::Sdks => {
             cargo.env(sdks::VARIABLE, sdks::get(project)?);
             // They are ignored by `cargo test`, which has no SDKs. One after the other, so that what they print can be read.
-            process::run(cargo.args([
-                "test",
-                "--package",
-                "sluice",
-                "--test",
-                "sdks",
-                "--",
-                "--ignored",
-                "--nocapture",
-            ]))
+            cargo.args(["test", "--package", "sluice", "--test", "sdks", "--"]);
+            process::run(cargo.args(["--ignored", "--nocapture", "--test-threads=1"]))
         }
         // Tests that run in Envoy carry its name.
         Step::E2e => process::run(cargo.args(["test", "--workspace", "--no-fail-fast", "--", "envoy"])),
