@@ -77,6 +77,12 @@ impl<'a> Value<'a> {
         self.doc.text.get(self.span()).unwrap_or("null")
     }
 
+    /// As it stands in the text, if that is short; otherwise what it is, for messages.
+    pub fn raw_short(&self) -> &'a str {
+        let raw = self.raw();
+        if raw.len() <= 40 { raw } else { self.kind().name() }
+    }
+
     /// Whether it is `null`.
     pub fn is_null(&self) -> bool {
         self.kind() == Kind::Null

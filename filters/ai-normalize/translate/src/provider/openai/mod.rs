@@ -1,0 +1,5 @@
+//! OpenAI, and providers that speak like it.
+
+mod quirks;
+
+pub use quirks::Quirks;
