@@ -35,8 +35,16 @@ enum Response {
 
 /// Headers of an answer that errors are told in.
 const TOLD: &[&str] = &[
-    "retry-after", "retry-after-ms", "x-amzn-errortype", "x-amzn-requestid", "request-id", "x-request-id", "content-type",
-    "x-amzn-bedrock-input-token-count", "x-amzn-bedrock-output-token-count", "x-should-retry",
+    "retry-after",
+    "retry-after-ms",
+    "x-amzn-errortype",
+    "x-amzn-requestid",
+    "request-id",
+    "x-request-id",
+    "content-type",
+    "x-amzn-bedrock-input-token-count",
+    "x-amzn-bedrock-output-token-count",
+    "x-should-retry",
 ];
 
 /// Longest error of a provider that is read.
@@ -107,7 +115,8 @@ pub(crate) fn head(pending: &mut Pending, compiled: &Compiled, head: &mut Head, 
         pending.response = Response::Stream(Box::new(pending.answering.stream()), decoder);
         return Flow::Stream;
     }
-    let told = TOLD.iter().filter_map(|name| Some(((*name).to_owned(), str::from_utf8(head.get(name)?).ok()?.to_owned())));
+    let told =
+        TOLD.iter().filter_map(|name| Some(((*name).to_owned(), str::from_utf8(head.get(name)?).ok()?.to_owned())));
     let told = told.collect();
     let limit = if is_ok { compiled.config.max_response_bytes } else { MAX_ERROR_BYTES };
     let decoder = decoder.map(|decoder| decoder.with_limit(limit));
@@ -125,7 +134,8 @@ fn shown(names: &[&str]) -> String {
     const MOST: usize = 1000;
     let mut text = String::new();
     for name in names {
-        let name: String = name.chars().map(|c| if c.is_ascii_graphic() && c != ',' { c } else { '?' }).take(100).collect();
+        let name: String =
+            name.chars().map(|c| if c.is_ascii_graphic() && c != ',' { c } else { '?' }).take(100).collect();
         if text.len() + name.len() > MOST {
             text.push_str(", ...");
             break;
@@ -169,17 +179,26 @@ fn settle(pending: &mut Pending, answer: &Answer, compiled: &Compiled, env: &dyn
 }
 
 /// The whole answer, with its head.
-pub(crate) fn held(pending: &mut Pending, compiled: &Compiled, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+pub(crate) fn held(
+    pending: &mut Pending,
+    compiled: &Compiled,
+    head: &mut Head,
+    body: &mut Body,
+    env: &dyn Env,
+) -> Flow {
     let answer = read(pending, body.bytes());
     settle(pending, &answer, compiled, env);
     if let Some(error) = &answer.error {
         // the body may have come with no bytes, and nothing can be put in place of none
         let mut reply = refusal(pending.answering.client, error);
-        let kept = head.iter().filter(|(name, _)| is_kept(name)).filter_map(|(name, value)| {
-            Some((str::from_utf8(name).ok()?.to_owned().into(), value.to_vec()))
-        });
+        let kept = head
+            .iter()
+            .filter(|(name, _)| is_kept(name))
+            .filter_map(|(name, value)| Some((str::from_utf8(name).ok()?.to_owned().into(), value.to_vec())));
         let own_retry = error.retry_after.is_some();
-        reply.headers.extend(kept.filter(|(name, _): &(std::borrow::Cow<'static, str>, Vec<u8>)| !(own_retry && name == "retry-after")));
+        reply.headers.extend(
+            kept.filter(|(name, _): &(std::borrow::Cow<'static, str>, Vec<u8>)| !(own_retry && name == "retry-after")),
+        );
         reply.details = "sluice_ai_provider_error";
         return Flow::Reply(reply);
     }

@@ -6,8 +6,18 @@ use filter_kit::{ConfigError, Env, Head};
 
 /// Headers in which clients say who they are, to any provider.
 const CLIENT_AUTH: &[&str] = &[
-    "authorization", "x-api-key", "api-key", "x-goog-api-key", "x-goog-user-project", "openai-organization", "openai-project",
-    "proxy-authorization", "cookie", "x-amz-security-token", "x-amz-date", "x-amz-content-sha256",
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-goog-user-project",
+    "openai-organization",
+    "openai-project",
+    "proxy-authorization",
+    "cookie",
+    "x-amz-security-token",
+    "x-amz-date",
+    "x-amz-content-sha256",
 ];
 
 /// How a provider knows who asks.

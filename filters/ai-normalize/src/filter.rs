@@ -41,7 +41,9 @@ impl AiNormalize {
     /// The first thing that is wrong, with its path.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         check_prefix("path_prefix", &config.path_prefix)?;
-        for (at, bytes) in [("max_request_bytes", config.max_request_bytes), ("max_response_bytes", config.max_response_bytes)] {
+        for (at, bytes) in
+            [("max_request_bytes", config.max_request_bytes), ("max_response_bytes", config.max_response_bytes)]
+        {
             if bytes == 0 || bytes > MAX_BODY {
                 return Err(ConfigError::new(at, format!("expected 1 to {MAX_BODY}, found {bytes}")));
             }
@@ -53,7 +55,10 @@ impl AiNormalize {
             if let Some(name) = name
                 && (!is_header_name(name) || name.starts_with(':'))
             {
-                return Err(ConfigError::new(at, format!("expected the lower-case name of a header, found \"{name}\"")));
+                return Err(ConfigError::new(
+                    at,
+                    format!("expected the lower-case name of a header, found \"{name}\""),
+                ));
             }
         }
         let mut metrics = MetricTable::default();
@@ -98,7 +103,7 @@ enum State {
     /// Not, or no longer, of interest.
     Nothing,
     /// The request's body is waited for.
-    Waiting(Asked, Reserved),
+    Waiting { asked: Asked, _reserved: Reserved },
     /// The provider is asked.
     Pending(Box<Pending>),
 }
@@ -125,7 +130,9 @@ impl AiStream {
         let Compiled { config, inflight, .. } = &*self.compiled;
         let client = asked.client;
         let length = match head.get("content-length").map(|value| str::from_utf8(value).ok()?.parse::<u64>().ok()) {
-            Some(None) => return self.refuse(client, "invalid", &ApiError::invalid("the length of the body is no number"), env),
+            Some(None) => {
+                return self.refuse(client, "invalid", &ApiError::invalid("the length of the body is no number"), env);
+            }
             Some(length) => length,
             None => None,
         };
@@ -138,12 +145,12 @@ impl AiStream {
             return self.refuse(client, "overloaded", &ApiError { retry_after: Some("1".to_owned()), ..error }, env);
         };
         if config.hold {
-            self.state = State::Waiting(asked, reserved);
+            self.state = State::Waiting { asked, _reserved: reserved };
             return Flow::Hold { limit: config.max_request_bytes };
         }
         match asked.send_head(&self.compiled, head, env) {
             Ok(asked) => {
-                self.state = State::Waiting(asked, reserved);
+                self.state = State::Waiting { asked, _reserved: reserved };
                 Flow::Buffer { limit: config.max_request_bytes }
             }
             Err((reason, error)) => self.refuse(client, reason, &error, env),
@@ -152,7 +159,7 @@ impl AiStream {
 
     fn take_waiting(&mut self) -> Option<Asked> {
         match std::mem::replace(&mut self.state, State::Nothing) {
-            State::Waiting(asked, _) => Some(asked),
+            State::Waiting { asked, .. } => Some(asked),
             other => {
                 self.state = other;
                 None
@@ -200,7 +207,8 @@ impl Stream for AiStream {
             },
             Endpoint::Ask { operation, model, .. } => {
                 if head.get("content-type").is_some_and(|value| !is_json(value)) {
-                    let error = ApiError::new(415, "expected a body of the type application/json").code("unsupported_media_type");
+                    let error = ApiError::new(415, "expected a body of the type application/json")
+                        .code("unsupported_media_type");
                     return self.refuse(client, "media_type", &error, env);
                 }
                 match Asked::new(client, operation, model, config, head) {

@@ -53,7 +53,13 @@ impl Model {
 
 impl Provider {
     /// The path for a request, from the one that the dialect has made.
-    pub(crate) fn path(&self, made: &str, operation: Operation, stream: bool, target: &ai_translate::Target<'_>) -> String {
+    pub(crate) fn path(
+        &self,
+        made: &str,
+        operation: Operation,
+        stream: bool,
+        target: &ai_translate::Target<'_>,
+    ) -> String {
         let own = match operation {
             Operation::Embeddings => &self.paths.embeddings,
             Operation::CountTokens => &self.paths.count_tokens,
@@ -227,7 +233,10 @@ impl Models {
     pub(crate) fn listed(&self) -> impl Iterator<Item = (&str, &Model)> {
         let mut names: Vec<(&str, usize)> = self.exact.iter().map(|(name, place)| (name.as_str(), *place)).collect();
         names.sort_unstable();
-        names.into_iter().filter_map(|(name, place)| Some((name, self.models.get(place)?))).filter(|(_, model)| model.is_listed())
+        names
+            .into_iter()
+            .filter_map(|(name, place)| Some((name, self.models.get(place)?)))
+            .filter(|(_, model)| model.is_listed())
     }
 
     /// Names near one that is unknown; the first ones of all if none is near.
@@ -249,7 +258,8 @@ pub(crate) enum Place {
 
 impl Provider {
     fn new(config: &ProviderConfig, metrics: &mut MetricTable) -> Result<Self, ConfigError> {
-        let is_label = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+        let is_label =
+            |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
         if config.name.is_empty() || config.name.len() > 64 || !is_label(&config.name) {
             let why = format!("expected 1 to 64 letters, digits and -_., found \"{}\"", config.name);
             return Err(ConfigError::new("name", why));
@@ -264,12 +274,19 @@ impl Provider {
         }
         check_prefix("path_prefix", &config.path_prefix)?;
         if config.headers.len() > 32 {
-            return Err(ConfigError::new("headers", format!("expected at most 32 headers, found {}", config.headers.len())));
+            return Err(ConfigError::new(
+                "headers",
+                format!("expected at most 32 headers, found {}", config.headers.len()),
+            ));
         }
         for (name, value) in &config.headers {
             let at = format!("headers.{name}");
-            if !is_header_name(name) || name.starts_with(':') || name == "content-length" || name == "transfer-encoding" {
-                return Err(ConfigError::new(at, "expected the lower-case name of a header that does not frame the message"));
+            if !is_header_name(name) || name.starts_with(':') || name == "content-length" || name == "transfer-encoding"
+            {
+                return Err(ConfigError::new(
+                    at,
+                    "expected the lower-case name of a header that does not frame the message",
+                ));
             }
             if !is_header_value(value.as_bytes()) {
                 return Err(ConfigError::new(at, "expected a value without control characters"));
@@ -323,11 +340,15 @@ fn provider_settings(config: &ProviderConfig) -> Result<Settings, ConfigError> {
 
 /// Empty, or with a slash at its begin and none at its end.
 pub(crate) fn check_prefix(at: &str, prefix: &str) -> Result<(), ConfigError> {
-    let is_one = prefix.starts_with('/') && !prefix.ends_with('/') && prefix.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_one =
+        prefix.starts_with('/') && !prefix.ends_with('/') && prefix.bytes().all(|byte| byte.is_ascii_graphic());
     if prefix.is_empty() || is_one && !prefix.contains(['?', '#']) {
         return Ok(());
     }
-    Err(ConfigError::new(at, format!("expected a path with a slash at its begin and none at its end, found \"{prefix}\"")))
+    Err(ConfigError::new(
+        at,
+        format!("expected a path with a slash at its begin and none at its end, found \"{prefix}\""),
+    ))
 }
 
 fn check_model_name(at: &str, name: &str) -> Result<(), ConfigError> {
@@ -358,7 +379,9 @@ fn unknown<N: AsRef<str>>(at: &str, name: &str, names: impl Iterator<Item = N>) 
     names.sort_unstable();
     let hint = match nearest(name, &names) {
         Some(near) => format!("did you mean \"{near}\"?"),
-        None => format!("expected one of {}", names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")),
+        None => {
+            format!("expected one of {}", names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "))
+        }
     };
     ConfigError::new(at, format!("unknown name \"{name}\", {hint}"))
 }

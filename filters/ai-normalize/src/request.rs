@@ -55,8 +55,15 @@ pub(crate) type Refused = (&'static str, ApiError);
 
 /// What of a client's request is of no use to a provider.
 const REMOVED: &[&str] = &[
-    "accept-encoding", "expect", "anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access", "x-sluice-cluster",
-    "x-sluice-route", "x-sluice-ai-provider", "x-sluice-ai-model",
+    "accept-encoding",
+    "expect",
+    "anthropic-version",
+    "anthropic-beta",
+    "anthropic-dangerous-direct-browser-access",
+    "x-sluice-cluster",
+    "x-sluice-route",
+    "x-sluice-ai-provider",
+    "x-sluice-ai-model",
 ];
 
 impl Asked {
@@ -171,11 +178,15 @@ impl Asked {
     fn find<'m>(&self, models: &'m Models, asked: Option<&str>) -> Result<(&'m Model, &'m Provider), Refused> {
         let model = match &self.provider {
             Some(name) => models.find_at(name, asked).ok_or_else(|| {
-                ("unknown_model", ApiError::new(404, format!("there is no provider {name:?}")).code("provider_not_found"))
+                (
+                    "unknown_model",
+                    ApiError::new(404, format!("there is no provider {name:?}")).code("provider_not_found"),
+                )
             })?,
             None => models.find(asked).ok_or_else(|| ("unknown_model", unknown_model(models, asked)))?,
         };
-        let provider = models.provider(model).ok_or_else(|| ("internal", ApiError::new(500, "the model has no provider")))?;
+        let provider =
+            models.provider(model).ok_or_else(|| ("internal", ApiError::new(500, "the model has no provider")))?;
         Ok((model, provider))
     }
 }

@@ -23,6 +23,8 @@ pub trait Env {
     /// An attribute of the host by the steps of its path, as the host writes it: text, or eight bytes for a number, the lowest
     /// first. `None` if there is none. Costs a host call.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// An environment variable of the VM; `None` if it is not there, empty, or no UTF-8.
+    fn variable(&self, name: &str) -> Option<String>;
     /// Nanoseconds of a clock that never goes back, the same in all workers of a process. Costs a host call.
     fn monotonic(&self) -> u64;
     /// Nanoseconds since 1970. Costs a host call.
@@ -66,6 +68,7 @@ pub struct FixedEnv {
     destination_port: Option<u16>,
     upstream_attempt: Option<u64>,
     properties: BTreeMap<Vec<String>, Vec<u8>>,
+    variables: BTreeMap<String, String>,
     monotonic: Cell<u64>,
     wall: Cell<u64>,
     store: Store,
@@ -107,6 +110,13 @@ impl FixedEnv {
     #[must_use]
     pub fn with_property(mut self, path: &[&str], value: &[u8]) -> Self {
         self.properties.insert(path.iter().map(ToString::to_string).collect(), value.to_vec());
+        self
+    }
+
+    /// The same with an environment variable.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -187,6 +197,10 @@ impl Env for FixedEnv {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         let path: Vec<String> = path.iter().map(ToString::to_string).collect();
         self.properties.get(&path).cloned()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).filter(|value| !value.is_empty()).cloned()
     }
 
     fn monotonic(&self) -> u64 {

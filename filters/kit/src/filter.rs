@@ -1,6 +1,6 @@
 //! The seam between a filter and whatever drives it.
 
-use crate::{Answer, Body, ConfigError, Env, Flow, Head, MetricTable};
+use crate::{Answer, Body, Chunk, ConfigError, Env, Flow, Head, MetricTable, Reply};
 
 /// A configured filter. Making a stream is cheap: compiled configuration is shared.
 pub trait Filter: Sized + 'static {
@@ -35,7 +35,8 @@ pub trait Filter: Sized + 'static {
     fn stream(&self) -> Self::Stream;
 }
 
-/// One HTTP exchange as a filter sees it. Each callback runs at most once, `on_answer` once for each call.
+/// One HTTP exchange as a filter sees it. Each callback runs at most once, `on_answer` once for each call and
+/// `on_response_chunk` once for each piece.
 pub trait Stream {
     /// Whether [`Stream::on_request_head`] looks at the head, or edits it. Reading one costs a host more than most filters do; a stream that
     /// needs none may get an empty one.
@@ -76,6 +77,12 @@ pub trait Stream {
         Flow::Continue
     }
 
+    /// The request's body is longer than the limit that the stream has set, with [`Flow::Buffer`] or [`Flow::Hold`]: the answer.
+    fn on_request_too_large(&mut self, env: &dyn Env) -> Reply {
+        let _ = env;
+        Reply::too_large()
+    }
+
     /// The response head arrived, from an upstream or from a reply of a filter closer to it.
     fn on_response_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
         let _ = (head, env);
@@ -91,6 +98,26 @@ pub trait Stream {
     /// The whole response body, after [`Flow::Buffer`] from [`Stream::on_response_head`].
     fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
         let _ = (body, env);
+        Flow::Continue
+    }
+
+    /// The head as it left [`Stream::on_response_head`], and the whole body, after [`Flow::Hold`]. Edits to both are written back, and a
+    /// `content-length` is made true. A [`Flow::Reply`] takes the place of the response.
+    fn on_held_response(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        let _ = (head, body, env);
+        Flow::Continue
+    }
+
+    /// The body of a held response is longer than the limit that the stream has set: the answer.
+    fn on_response_too_large(&mut self, env: &dyn Env) -> Reply {
+        let _ = env;
+        Reply::status(502, "sluice_response_too_large")
+    }
+
+    /// A piece of the response body, after [`Flow::Stream`]; runs for each of them, the last one included, and for an end without bytes. Behind trailers
+    /// nothing can be written any more: what is put in place of the end then resets the response, and so does [`Flow::Reply`].
+    fn on_response_chunk(&mut self, chunk: &mut Chunk, env: &dyn Env) -> Flow {
+        let _ = (chunk, env);
         Flow::Continue
     }
 

@@ -10,23 +10,35 @@ pub enum Flow {
     Continue,
     /// From a head callback: the filter wants to see the whole body, of at most `limit` bytes. The shell removes
     /// `content-length` (the body may change, the head goes on before it), and calls the body callback once, when
-    /// the body has ended, by end of stream or by trailers. A longer body is answered with 413 on the request side and
+    /// the body has ended, by end of stream or by trailers. A longer body is answered with what [`Stream::on_request_too_large`] says on the request side and
     /// resets the stream on the response side. Without a body the body callback is not called.
     /// From a body callback it means [`Flow::Continue`].
     Buffer {
         /// Largest body in bytes.
         limit: usize,
     },
-    /// From [`Stream::on_request_head`] only: nothing goes on until the whole body is there, of at most `limit` bytes.
-    /// Then [`Stream::on_held_request`] runs once, with the head still editable. Without a body it runs at once, with an
-    /// empty one. A longer body is answered with 413. From any other callback it means [`Flow::Continue`].
+    /// From a head callback: nothing goes on until the whole body is there, of at most `limit` bytes.
+    /// Then [`Stream::on_held_request`] or [`Stream::on_held_response`] runs once, with the head still editable. Without a body it runs at once, with an
+    /// empty one. A longer body is answered with what [`Stream::on_request_too_large`] or [`Stream::on_response_too_large`] says.
+    /// The host has to be set up for it; a response is to be held only where the request was ([`Stream::on_held_request`] ran, with a body).
+    /// From any other callback it means [`Flow::Continue`].
     ///
+    /// [`Stream::on_held_response`]: crate::Stream::on_held_response
+    /// [`Stream::on_request_too_large`]: crate::Stream::on_request_too_large
+    /// [`Stream::on_response_too_large`]: crate::Stream::on_response_too_large
     /// [`Stream::on_request_head`]: crate::Stream::on_request_head
     /// [`Stream::on_held_request`]: crate::Stream::on_held_request
     Hold {
         /// Largest body in bytes.
         limit: usize,
     },
+    /// From [`Stream::on_response_head`] only: the filter wants to see the body as it comes. The shell removes `content-length`, and calls
+    /// [`Stream::on_response_chunk`] for each piece; what that puts in its place goes on at once. A response without a body has no pieces.
+    /// From any other callback it means [`Flow::Continue`].
+    ///
+    /// [`Stream::on_response_head`]: crate::Stream::on_response_head
+    /// [`Stream::on_response_chunk`]: crate::Stream::on_response_chunk
+    Stream,
     /// From [`Stream::on_request_head`], [`Stream::on_held_request`] and [`Stream::on_answer`]: nothing goes on until the service has
     /// answered, or could not be asked. Then [`Stream::on_answer`] runs once. A module that calls names the phase `call` in `main!`.
     /// From any other callback it means [`Flow::Continue`].

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod body;
 pub mod callout;
+pub mod chunk;
 pub mod config;
 pub mod env;
 pub mod explain;
@@ -25,6 +26,7 @@ pub mod template;
 
 pub use body::Body;
 pub use callout::{Answer, Callout};
+pub use chunk::Chunk;
 pub use config::ConfigError;
 pub use env::{Contended, Env, FixedEnv};
 pub use filter::{Filter, Stream};

@@ -82,6 +82,12 @@ impl Env for HostEnv {
         raw::property(&path.join("\0")).ok()
     }
 
+    /// What the host passes on; the one place that reads it.
+    #[allow(clippy::disallowed_methods)]
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
     fn monotonic(&self) -> u64 {
         raw::clock(Clock::Monotonic)
     }

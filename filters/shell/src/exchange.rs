@@ -4,15 +4,25 @@ use crate::call;
 use crate::raw::{self, Buffer, Map, Status};
 use crate::runtime::Action;
 use crate::wait::{Note, Wait, Watch};
-use filter_kit::{Answer, Body, Env, Flow, Head, Reply, Stream};
+use filter_kit::{Answer, Body, Chunk, Env, Flow, Head, Reply, Stream};
 
 /// The state of one exchange beyond a single callback.
 pub(crate) struct Exchange<S> {
     stream: S,
     request: Wanted,
     calling: Option<Calling>,
-    /// Limit of a body that is being buffered.
-    response: Option<usize>,
+    response: Response,
+}
+
+/// What is waited for of a response.
+enum Response {
+    Nothing,
+    /// The whole body, of at most this size.
+    Body(usize),
+    /// The whole body, while the head is held.
+    Held(usize),
+    /// Each piece of the body.
+    Pieces,
 }
 
 /// What is waited for of a request.
@@ -64,7 +74,7 @@ pub(crate) struct Surroundings<'a> {
 
 impl<S: Stream> Exchange<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, request: Wanted::Nothing, calling: None, response: None }
+        Self { stream, request: Wanted::Nothing, calling: None, response: Response::Nothing }
     }
 
     /// Whether further callbacks of this exchange matter.
@@ -148,7 +158,7 @@ impl<S: Stream> Exchange<S> {
             (Flow::Hold { limit }, Bytes::Ended) => {
                 let body = body(Buffer::RequestBody, limit)?;
                 return match body.bytes().len() > limit {
-                    true => answer(&Reply::too_large()),
+                    true => answer(&self.stream.on_request_too_large(around.env)),
                     false => self.release(head, body, around),
                 };
             }
@@ -180,7 +190,7 @@ impl<S: Stream> Exchange<S> {
                 self.request = Wanted::Body(limit);
                 return self.whole_request(around);
             }
-            (Flow::Continue | Flow::Call(_) | Flow::Hold { .. } | Flow::Buffer { .. }, _) => {}
+            (Flow::Continue | Flow::Call(_) | Flow::Hold { .. } | Flow::Buffer { .. } | Flow::Stream, _) => {}
         }
         write_held(&mut head, whole)?;
         Ok(Action::Continue)
@@ -202,9 +212,27 @@ impl<S: Stream> Exchange<S> {
     pub(crate) fn response_head(&mut self, end: bool, env: &dyn Env) -> Result<Action, Status> {
         let mut head = if self.stream.reads_response_head() { call::head(Map::ResponseHead)? } else { Head::default() };
         let flow = self.stream.on_response_head(&mut head, env);
-        let (action, limit) = after_head(Map::ResponseHead, head, flow, end)?;
-        self.response = limit;
-        Ok(action)
+        match flow {
+            Flow::Reply(reply) => return answer(&reply),
+            Flow::Hold { .. } if end => return self.release_response(head, Body::none(), env),
+            Flow::Hold { limit } => {
+                call::write(Map::ResponseHead, &head)?;
+                self.response = Response::Held(limit);
+                return Ok(Action::Pause);
+            }
+            // no host mends the framing of a body that changes after its head has gone on
+            Flow::Buffer { limit } if !end => {
+                head.remove("content-length");
+                self.response = Response::Body(limit);
+            }
+            Flow::Stream if !end => {
+                head.remove("content-length");
+                self.response = Response::Pieces;
+            }
+            Flow::Continue | Flow::Call(_) | Flow::Buffer { .. } | Flow::Stream => {}
+        }
+        call::write(Map::ResponseHead, &head)?;
+        Ok(Action::Continue)
     }
 
     /// Bytes of the request body: `size` so far, and none after them if `end`. `holds` says whether the stream may look at a
@@ -228,7 +256,7 @@ impl<S: Stream> Exchange<S> {
             Wanted::Nothing => Ok(Action::Continue),
             Wanted::Body(limit) | Wanted::Held(limit, _) | Wanted::Behind(limit, _) if size > limit => {
                 self.request = Wanted::Nothing;
-                answer(&Reply::too_large())
+                answer(&self.stream.on_request_too_large(around.env))
             }
             _ if !end => Ok(Action::Pause),
             _ => self.whole_request(around),
@@ -254,7 +282,7 @@ impl<S: Stream> Exchange<S> {
         };
         let mut body = body(Buffer::RequestBody, limit)?;
         if body.bytes().len() > limit {
-            return answer(&Reply::too_large());
+            return answer(&self.stream.on_request_too_large(around.env));
         }
         if held {
             return self.release(self.held_head()?, body, around);
@@ -265,51 +293,95 @@ impl<S: Stream> Exchange<S> {
         }
     }
 
-    /// As [`Exchange::request_body`]; the head has gone out, so a body over the limit can only be cut off.
+    /// The head of the response goes out, as the stream leaves it now that the body is there.
+    fn release_response(&mut self, mut head: Head, mut body: Body, env: &dyn Env) -> Result<Action, Status> {
+        self.response = Response::Nothing;
+        match self.stream.on_held_response(&mut head, &mut body, env) {
+            Flow::Reply(reply) => answer(&reply),
+            _ => {
+                write_both(Map::ResponseHead, Buffer::ResponseBody, &mut head, Some(body))?;
+                Ok(Action::Continue)
+            }
+        }
+    }
+
+    /// As [`Exchange::request_body`]. A body over its limit can only be cut off if the head has gone out.
     pub(crate) fn response_body(&mut self, size: usize, end: bool, env: &dyn Env) -> Result<Action, Status> {
         match self.response {
-            None => Ok(Action::Continue),
-            Some(limit) if size > limit => {
-                self.response = None;
+            Response::Nothing => Ok(Action::Continue),
+            Response::Body(limit) if size > limit => {
+                self.response = Response::Nothing;
                 cut_off()
             }
-            Some(_) if !end => Ok(Action::Pause),
-            Some(_) => self.whole_response(env),
+            Response::Held(limit) if size > limit => {
+                self.response = Response::Nothing;
+                answer(&self.stream.on_response_too_large(env))
+            }
+            Response::Pieces => self.piece(size, end, env),
+            _ if !end => Ok(Action::Pause),
+            _ => self.whole_response(env),
+        }
+    }
+
+    fn piece(&mut self, size: usize, end: bool, env: &dyn Env) -> Result<Action, Status> {
+        let bytes = if size == 0 { Vec::new() } else { raw::buffer_bytes(Buffer::ResponseBody, size)? };
+        let mut chunk = Chunk::new(bytes, end);
+        if end {
+            self.response = Response::Nothing;
+        }
+        if let Flow::Reply(_) = self.stream.on_response_chunk(&mut chunk, env) {
+            self.response = Response::Nothing;
+            return cut_off();
+        }
+        if let Some(bytes) = chunk.into_replacement() {
+            raw::replace_buffer(Buffer::ResponseBody, &bytes)?;
+        }
+        Ok(Action::Continue)
+    }
+
+    /// Trailers end a body as well. Nothing can be written behind one that has gone out already: what a stream would have to say there must not
+    /// be missed, so the response is cut off.
+    pub(crate) fn response_trailers(&mut self, env: &dyn Env) -> Result<Action, Status> {
+        if !matches!(self.response, Response::Pieces) {
+            return self.whole_response(env);
+        }
+        self.response = Response::Nothing;
+        let mut chunk = Chunk::new(Vec::new(), true);
+        let flow = self.stream.on_response_chunk(&mut chunk, env);
+        if matches!(flow, Flow::Reply(_)) || chunk.into_replacement().is_some() {
+            cut_off()
+        } else {
+            Ok(Action::Continue)
         }
     }
 
     /// As [`Exchange::whole_request`].
-    pub(crate) fn whole_response(&mut self, env: &dyn Env) -> Result<Action, Status> {
-        let Some(limit) = self.response.take() else { return Ok(Action::Continue) };
+    fn whole_response(&mut self, env: &dyn Env) -> Result<Action, Status> {
+        let (limit, held) = match std::mem::replace(&mut self.response, Response::Nothing) {
+            Response::Nothing | Response::Pieces => return Ok(Action::Continue),
+            Response::Body(limit) => (limit, false),
+            Response::Held(limit) => (limit, true),
+        };
         let mut body = body(Buffer::ResponseBody, limit)?;
-        if body.bytes().len() > limit {
-            return cut_off();
-        }
-        match self.stream.on_response_body(&mut body, env) {
-            Flow::Reply(_) => cut_off(),
-            _ => write_body(Buffer::ResponseBody, body),
+        let is_too_long = body.bytes().len() > limit;
+        match held {
+            true if is_too_long => answer(&self.stream.on_response_too_large(env)),
+            false if is_too_long => cut_off(),
+            true => self.release_response(call::head(Map::ResponseHead)?, body, env),
+            false => match self.stream.on_response_body(&mut body, env) {
+                Flow::Reply(_) => cut_off(),
+                _ => write_body(Buffer::ResponseBody, body),
+            },
         }
     }
 }
 
-/// Carries out what a response head callback wants; the number is the limit of a body to buffer.
-fn after_head(map: Map, mut head: Head, flow: Flow, end: bool) -> Result<(Action, Option<usize>), Status> {
-    match flow {
-        Flow::Reply(reply) => return Ok((answer(&reply)?, None)),
-        Flow::Continue | Flow::Hold { .. } | Flow::Call(_) => call::write(map, &head)?,
-        Flow::Buffer { .. } if end => call::write(map, &head)?,
-        Flow::Buffer { limit } => {
-            // no host mends the framing of a body that changes after its head has gone on
-            head.remove("content-length");
-            call::write(map, &head)?;
-            return Ok((Action::Continue, Some(limit)));
-        }
-    }
-    Ok((Action::Continue, None))
-}
-
-/// Writes back what changed of a head and, if it is there, of its body.
+/// Writes back what changed of a request's head and, if it is there, of its body.
 fn write_held(head: &mut Head, body: Option<Body>) -> Result<(), Status> {
+    write_both(Map::RequestHead, Buffer::RequestBody, head, body)
+}
+
+fn write_both(map: Map, buffer: Buffer, head: &mut Head, body: Option<Body>) -> Result<(), Status> {
     if let Some(body) = body.as_ref().filter(|body| !body.came_empty())
         && head.get("content-length").is_some()
     {
@@ -317,9 +389,9 @@ fn write_held(head: &mut Head, body: Option<Body>) -> Result<(), Status> {
         let size = body.bytes().len().to_string();
         head.set("content-length", size.as_bytes()).map_err(|_| Status(2))?;
     }
-    call::write(Map::RequestHead, head)?;
+    call::write(map, head)?;
     match body.and_then(Body::into_replacement) {
-        Some(bytes) => raw::replace_buffer(Buffer::RequestBody, &bytes),
+        Some(bytes) => raw::replace_buffer(buffer, &bytes),
         None => Ok(()),
     }
 }

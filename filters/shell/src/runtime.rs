@@ -237,7 +237,7 @@ impl<F: Filter> Runtime<F> {
 
     /// The response's trailers.
     pub fn response_trailers(&mut self, id: u32) -> Action {
-        self.on(id, |exchange, env| exchange.whole_response(env))
+        self.on(id, |exchange, env| exchange.response_trailers(env))
     }
 
     fn on(

@@ -1,13 +1,15 @@
 //! The filters that a suite can hold.
 
 use crate::FilterConfig;
-use filter_kit::{Answer, Body, ConfigError, Env, Filter, Flow, Head, MetricTable, Stream};
+use ai_normalize::{AiNormalize, AiStream};
+use filter_kit::{Answer, Body, Chunk, ConfigError, Env, Filter, Flow, Head, MetricTable, Reply, Stream};
 use header_router::{HeaderRouter, HeaderRouterStream};
 use prefix_rewrite::{PrefixRewrite, PrefixRewriteStream};
 use rate_limit::{RateLimit, RateLimitStream};
 
 #[derive(Debug)]
 pub(crate) enum AnyFilter {
+    AiNormalize(AiNormalize),
     HeaderRouter(HeaderRouter),
     PrefixRewrite(PrefixRewrite),
     RateLimit(RateLimit),
@@ -16,6 +18,8 @@ pub(crate) enum AnyFilter {
 /// The stream of one of them.
 #[derive(Debug)]
 pub enum AnyStream {
+    /// See `ai-normalize`.
+    AiNormalize(AiStream),
     /// See `header-router`.
     HeaderRouter(HeaderRouterStream),
     /// See `prefix-rewrite`.
@@ -27,6 +31,9 @@ pub enum AnyStream {
 impl AnyFilter {
     pub(crate) fn new(config: FilterConfig) -> Result<Self, ConfigError> {
         match config {
+            FilterConfig::AiNormalize(config) => {
+                AiNormalize::new(config).map(Self::AiNormalize).map_err(|error| error.within("ai_normalize"))
+            }
             FilterConfig::HeaderRouter(config) => {
                 HeaderRouter::new(config).map(Self::HeaderRouter).map_err(|error| error.within("header_router"))
             }
@@ -41,6 +48,7 @@ impl AnyFilter {
 
     pub(crate) fn metrics(&self) -> &MetricTable {
         match self {
+            Self::AiNormalize(filter) => filter.metrics(),
             Self::HeaderRouter(filter) => filter.metrics(),
             Self::PrefixRewrite(filter) => filter.metrics(),
             Self::RateLimit(filter) => filter.metrics(),
@@ -49,6 +57,7 @@ impl AnyFilter {
 
     pub(crate) fn holds(&self) -> bool {
         match self {
+            Self::AiNormalize(filter) => filter.holds(),
             Self::HeaderRouter(filter) => filter.holds(),
             Self::PrefixRewrite(filter) => filter.holds(),
             Self::RateLimit(filter) => filter.holds(),
@@ -57,6 +66,7 @@ impl AnyFilter {
 
     pub(crate) fn on_answer(&self, tag: u64, answer: Answer, env: &dyn Env) {
         match self {
+            Self::AiNormalize(filter) => filter.on_answer(tag, answer, env),
             Self::HeaderRouter(filter) => filter.on_answer(tag, answer, env),
             Self::PrefixRewrite(filter) => filter.on_answer(tag, answer, env),
             Self::RateLimit(filter) => filter.on_answer(tag, answer, env),
@@ -65,6 +75,7 @@ impl AnyFilter {
 
     pub(crate) fn stream(&self) -> AnyStream {
         match self {
+            Self::AiNormalize(filter) => AnyStream::AiNormalize(filter.stream()),
             Self::HeaderRouter(filter) => AnyStream::HeaderRouter(filter.stream()),
             Self::PrefixRewrite(filter) => AnyStream::PrefixRewrite(filter.stream()),
             Self::RateLimit(filter) => AnyStream::RateLimit(filter.stream()),
@@ -75,6 +86,7 @@ impl AnyFilter {
 impl AnyStream {
     fn inner(&mut self) -> &mut dyn Stream {
         match self {
+            Self::AiNormalize(stream) => stream,
             Self::HeaderRouter(stream) => stream,
             Self::PrefixRewrite(stream) => stream,
             Self::RateLimit(stream) => stream,
@@ -85,6 +97,7 @@ impl AnyStream {
 impl Stream for AnyStream {
     fn lasts(&self) -> bool {
         match self {
+            Self::AiNormalize(stream) => stream.lasts(),
             Self::HeaderRouter(stream) => stream.lasts(),
             Self::PrefixRewrite(stream) => stream.lasts(),
             Self::RateLimit(stream) => stream.lasts(),
@@ -93,6 +106,7 @@ impl Stream for AnyStream {
 
     fn reads_response_head(&self) -> bool {
         match self {
+            Self::AiNormalize(stream) => stream.reads_response_head(),
             Self::HeaderRouter(stream) => stream.reads_response_head(),
             Self::PrefixRewrite(stream) => stream.reads_response_head(),
             Self::RateLimit(stream) => stream.reads_response_head(),
@@ -125,5 +139,21 @@ impl Stream for AnyStream {
 
     fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
         self.inner().on_response_body(body, env)
+    }
+
+    fn on_request_too_large(&mut self, env: &dyn Env) -> Reply {
+        self.inner().on_request_too_large(env)
+    }
+
+    fn on_held_response(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        self.inner().on_held_response(head, body, env)
+    }
+
+    fn on_response_too_large(&mut self, env: &dyn Env) -> Reply {
+        self.inner().on_response_too_large(env)
+    }
+
+    fn on_response_chunk(&mut self, chunk: &mut Chunk, env: &dyn Env) -> Flow {
+        self.inner().on_response_chunk(chunk, env)
     }
 }

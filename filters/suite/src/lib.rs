@@ -29,6 +29,8 @@ pub struct Config {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum FilterConfig {
+    /// See `ai-normalize`.
+    AiNormalize(ai_normalize::Config),
     /// See `header-router`.
     HeaderRouter(header_router::Config),
     /// See `prefix-rewrite`.

@@ -2,7 +2,7 @@
 
 use crate::any::AnyStream;
 use filter_kit::env::Step;
-use filter_kit::{Answer, Body, Callout, Contended, CounterId, Env, Flow, Head, Reply, Stream};
+use filter_kit::{Answer, Body, Callout, Chunk, Contended, CounterId, Env, Flow, Head, Reply, Stream};
 use std::net::IpAddr;
 
 /// One exchange.
@@ -15,6 +15,8 @@ pub struct SuiteStream<S = AnyStream> {
     settled: usize,
     /// The filter that waits for an answer.
     calling: Option<usize>,
+    /// How many filters, from the outside, the head of the response has not got to.
+    answered: usize,
 }
 
 #[derive(Debug)]
@@ -22,8 +24,7 @@ struct Running<S> {
     stream: S,
     place: Place,
     request: Option<Wanted>,
-    /// Limit of a response body that the filter asked for.
-    response: Option<usize>,
+    response: Answered,
 }
 
 /// A request body that a filter asked for.
@@ -32,6 +33,18 @@ struct Wanted {
     limit: usize,
     /// Together with the head.
     held: bool,
+}
+
+/// What a filter wants of the response's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    Nothing,
+    /// The whole of it, of at most this size.
+    Body(usize),
+    /// The same, together with the head.
+    Held(usize),
+    /// Each piece.
+    Pieces,
 }
 
 /// Which of the filters it is.
@@ -82,6 +95,10 @@ impl Env for Shifted<'_> {
         self.env.property(path)
     }
 
+    fn variable(&self, name: &str) -> Option<String> {
+        self.env.variable(name)
+    }
+
     fn monotonic(&self) -> u64 {
         self.env.monotonic()
     }
@@ -115,7 +132,7 @@ impl<S: Stream> Running<S> {
         match flow {
             Flow::Buffer { limit } => self.request = Some(Wanted { limit, held: false }),
             Flow::Hold { limit } => self.request = Some(Wanted { limit, held: true }),
-            Flow::Continue | Flow::Call(_) | Flow::Reply(_) => {}
+            Flow::Continue | Flow::Call(_) | Flow::Reply(_) | Flow::Stream => {}
         }
         flow
     }
@@ -128,9 +145,9 @@ impl<S: Stream> SuiteStream<S> {
             stream,
             place: Place { index, offset },
             request: None,
-            response: None,
+            response: Answered::Nothing,
         };
-        Self { filters: streams.enumerate().map(running).collect(), reached: 0, settled: 0, calling: None }
+        Self { filters: streams.enumerate().map(running).collect(), reached: 0, settled: 0, calling: None, answered: 0 }
     }
 
     /// Takes the request as far as it gets: each filter sees the head as those before it left it, so one behind a filter that holds
@@ -144,7 +161,9 @@ impl<S: Stream> SuiteStream<S> {
                     let Some(running) = self.filters.get_mut(index) else { continue };
                     let Some(Wanted { limit, held }) = running.request else { continue };
                     if body.bytes().len() > limit {
-                        return Flow::Reply(Reply::too_large());
+                        return Flow::Reply(
+                            running.stream.on_request_too_large(&Shifted { env, place: running.place }),
+                        );
                     }
                     let flow = match held {
                         true => running.run(env, |stream, env| stream.on_held_request(head, body, env)),
@@ -229,48 +248,154 @@ impl<S: Stream> Stream for SuiteStream<S> {
     }
 
     fn on_request_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
-        let wanting = self.filters.iter_mut().filter_map(|running| Some((running.request?.limit, running)));
-        bodies(wanting, body, env, |running, body, env| running.stream.on_request_body(body, env))
+        for running in &mut self.filters {
+            let Some(Wanted { limit, .. }) = running.request else { continue };
+            let env = Shifted { env, place: running.place };
+            if body.bytes().len() > limit {
+                return Flow::Reply(running.stream.on_request_too_large(&env));
+            }
+            if let reply @ Flow::Reply(_) = running.stream.on_request_body(body, &env) {
+                return reply;
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_request_too_large(&mut self, env: &dyn Env) -> Reply {
+        let first = self.filters.iter_mut().find(|running| running.request.is_some());
+        first.map_or_else(Reply::too_large, |running| {
+            running.stream.on_request_too_large(&Shifted { env, place: running.place })
+        })
     }
 
     fn on_response_head(&mut self, head: &mut Head, env: &dyn Env) -> Flow {
-        let mut largest = None;
-        for running in self.filters.iter_mut().take(self.reached).rev() {
-            match running.stream.on_response_head(head, &Shifted { env, place: running.place }) {
-                Flow::Continue | Flow::Hold { .. } | Flow::Call(_) => {}
-                Flow::Buffer { limit } => {
-                    running.response = Some(limit);
-                    largest = largest.max(Some(limit));
-                }
-                reply @ Flow::Reply(_) => return reply,
-            }
-        }
-        largest.map_or(Flow::Continue, |limit| Flow::Buffer { limit })
+        self.answered = self.reached;
+        self.outward(head, None, env)
+    }
+
+    fn on_held_response(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        self.outward(head, Some(body), env)
+    }
+
+    fn on_response_too_large(&mut self, env: &dyn Env) -> Reply {
+        let mut outward = self.filters.iter_mut().take(self.reached).rev();
+        let first = outward.find(|running| matches!(running.response, Answered::Body(_) | Answered::Held(_)));
+        first.map_or_else(
+            || Reply::status(502, "sluice_response_too_large"),
+            |running| running.stream.on_response_too_large(&Shifted { env, place: running.place }),
+        )
     }
 
     fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
-        let wanting = self.filters.iter_mut().rev().filter_map(|running| Some((running.response?, running)));
-        bodies(wanting, body, env, |running, body, env| running.stream.on_response_body(body, env))
+        for running in self.filters.iter_mut().take(self.reached).rev() {
+            if let reply @ Flow::Reply(_) = running.response_body(body, env) {
+                return reply;
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_response_chunk(&mut self, chunk: &mut Chunk, env: &dyn Env) -> Flow {
+        for running in self.filters.iter_mut().take(self.reached).rev() {
+            if running.response != Answered::Pieces {
+                continue;
+            }
+            let env = Shifted { env, place: running.place };
+            if let reply @ Flow::Reply(_) = running.stream.on_response_chunk(chunk, &env) {
+                return reply;
+            }
+        }
+        Flow::Continue
     }
 }
 
-/// Runs a body callback over the filters that asked for the body, each under its own limit.
-fn bodies<'a, S: 'a>(
-    filters: impl Iterator<Item = (usize, &'a mut Running<S>)>,
-    body: &mut Body,
-    env: &dyn Env,
-    mut call: impl FnMut(&mut Running<S>, &mut Body, &dyn Env) -> Flow,
-) -> Flow {
-    for (limit, running) in filters {
-        if body.bytes().len() > limit {
-            return Flow::Reply(Reply::too_large());
-        }
-        let env = Shifted { env, place: running.place };
-        if let reply @ Flow::Reply(_) = call(running, body, &env) {
-            return reply;
+impl<S: Stream> Running<S> {
+    /// The whole body for a filter that does not want the head with it. One that wanted pieces gets one.
+    fn response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
+        let env = Shifted { env, place: self.place };
+        match std::mem::replace(&mut self.response, Answered::Nothing) {
+            Answered::Nothing => Flow::Continue,
+            Answered::Body(limit) | Answered::Held(limit) if body.bytes().len() > limit => {
+                Flow::Reply(self.stream.on_response_too_large(&env))
+            }
+            Answered::Body(_) | Answered::Held(_) => self.stream.on_response_body(body, &env),
+            Answered::Pieces => {
+                let mut chunk = Chunk::new(body.bytes().to_vec(), true);
+                let flow = self.stream.on_response_chunk(&mut chunk, &env);
+                if let Some(bytes) = chunk.into_replacement() {
+                    body.replace(bytes);
+                }
+                flow
+            }
         }
     }
-    Flow::Continue
+}
+
+impl<S: Stream> SuiteStream<S> {
+    /// Takes the response as far as it gets, from the inside out: each filter sees the head as those before it left it, so one
+    /// behind a filter that holds it for the body sees it only later.
+    fn outward(&mut self, head: &mut Head, mut body: Option<&mut Body>, env: &dyn Env) -> Flow {
+        // those that the head has passed look at the body first, the one that has held it with the head
+        if let Some(body) = body.as_deref_mut() {
+            for running in self.filters.iter_mut().take(self.reached).skip(self.answered).rev() {
+                let flow = running.held_response(head, body, env);
+                if let Flow::Reply(_) = flow {
+                    return flow;
+                }
+            }
+        }
+        while let Some(index) = self.answered.checked_sub(1) {
+            self.answered = index;
+            let Some(running) = self.filters.get_mut(index) else { continue };
+            let shifted = Shifted { env, place: running.place };
+            running.response = match running.stream.on_response_head(head, &shifted) {
+                reply @ Flow::Reply(_) => return reply,
+                Flow::Continue | Flow::Call(_) => Answered::Nothing,
+                Flow::Buffer { limit } => Answered::Body(limit),
+                Flow::Hold { limit } => Answered::Held(limit),
+                Flow::Stream => Answered::Pieces,
+            };
+            match body.as_deref_mut() {
+                Some(body) => {
+                    let flow = running.held_response(head, body, env);
+                    if let Flow::Reply(_) = flow {
+                        return flow;
+                    }
+                }
+                None if matches!(running.response, Answered::Held(_)) => break,
+                None => {}
+            }
+        }
+        if body.is_some() {
+            return Flow::Continue;
+        }
+        let all = || self.filters.iter().take(self.reached).map(|running| running.response);
+        // the first to get the body is the one to limit it; the others look at what it made of it
+        let first = all().rev().find_map(|wanted| match wanted {
+            Answered::Body(limit) | Answered::Held(limit) => Some(limit),
+            Answered::Nothing | Answered::Pieces => None,
+        });
+        let held = all().any(|wanted| matches!(wanted, Answered::Held(_)));
+        match first {
+            Some(limit) if held => Flow::Hold { limit },
+            Some(limit) => Flow::Buffer { limit },
+            None if all().any(|wanted| wanted == Answered::Pieces) => Flow::Stream,
+            None => Flow::Continue,
+        }
+    }
+}
+
+impl<S: Stream> Running<S> {
+    /// The whole body, together with the head for a filter that wanted both.
+    fn held_response(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        let Answered::Held(limit) = self.response else { return self.response_body(body, env) };
+        let env = Shifted { env, place: self.place };
+        self.response = Answered::Nothing;
+        if body.bytes().len() > limit {
+            return Flow::Reply(self.stream.on_response_too_large(&env));
+        }
+        self.stream.on_held_response(head, body, &env)
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::routing::{Destination, destination, mirror};
 use super::service::Services;
 use super::wasm::{request_head, response_head};
 use crate::{HeaderMap, LocalReply, outlet, worker};
+use ai_normalize::AiNormalize;
 use asks::Asks;
 use body_upper::BodyUpper;
 use filter_kit::{CounterId, Filter, FixedEnv, Head, Reply};
@@ -23,6 +24,7 @@ fn configured(filter: &FilterUse) -> Option<Result<Box<dyn Native>, String>> {
     }
     let json = super::wasm::configuration(&filter.config);
     match filter.filter.as_str() {
+        "ai-normalize" => Some(one::<AiNormalize>(&json)),
         "header-router" => Some(one::<HeaderRouter>(&json)),
         "prefix-rewrite" => Some(one::<PrefixRewrite>(&json)),
         "rate-limit" => Some(one::<RateLimit>(&json)),
@@ -96,7 +98,7 @@ fn once(
     if !reach.left {
         let behind = upstream.iter_mut().take(reach.upstream).rev();
         let before = downstream.iter_mut().take(reach.downstream).rev();
-        respond(behind.chain(before), case.request.method == "HEAD", &mut seen);
+        respond(behind.chain(before), case.request.method == "HEAD", &|reply| replied(case, reply), &mut seen);
     }
     for chain in [downstream, upstream] {
         chain.iter_mut().try_for_each(Running::end)?;

@@ -1,8 +1,8 @@
 //! A chain of pure filters, and messages on their way through it.
 
-use super::observe::Observation;
+use super::observe::{Message, Observation};
 use super::service::{Ask, Services};
-use filter_kit::{Answer, Body, Env, Filter, FixedEnv, Flow, Head, Reply, Stream};
+use filter_kit::{Answer, Body, Chunk, Env, Filter, FixedEnv, Flow, Head, Reply, Stream};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -39,7 +39,6 @@ pub struct Running {
     /// The client leaves at the first call that holds the request up.
     leaves: bool,
     request: Wanted,
-    response: Option<usize>,
     /// It has seen the head.
     begun: bool,
     /// Answers of calls that nothing waits for.
@@ -72,14 +71,14 @@ const MAX_ANSWERS: usize = 10_000;
 impl Running {
     pub fn new(native: Box<dyn Native>, env: FixedEnv, services: Services, leaves: bool) -> Self {
         let stream = native.stream();
-        let (request, response, answers) = (Wanted::Nothing, None, VecDeque::new());
-        Self { native, stream, env, services, leaves, request, response, begun: false, answers }
+        let (request, answers) = (Wanted::Nothing, VecDeque::new());
+        Self { native, stream, env, services, leaves, request, begun: false, answers }
     }
 
     /// The next stream of the same filter.
     pub fn begin_anew(&mut self) {
         self.stream = self.native.stream();
-        (self.request, self.response, self.begun) = (Wanted::Nothing, None, false);
+        (self.request, self.begun) = (Wanted::Nothing, false);
     }
 
     /// The exchange is over; then the answers come that nothing has waited for.
@@ -126,7 +125,7 @@ impl Running {
     fn body(&mut self, head: &mut Head, bytes: &mut Vec<u8>) -> Result<Option<Reply>, Left> {
         let (Wanted::Body(limit) | Wanted::Held(limit)) = self.request else { return Ok(None) };
         if bytes.len() > limit {
-            return Ok(Some(Reply::too_large()));
+            return Ok(Some(self.stream.on_request_too_large(&self.env)));
         }
         let mut body = Body::new(bytes.clone());
         let held = matches!(self.request, Wanted::Held(_));
@@ -210,41 +209,101 @@ fn heads(chain: &mut [Running], reached: &mut usize, head: &mut Head, ended: boo
                 head.remove("content-length");
                 running.request = Wanted::Body(limit);
             }
-            Flow::Continue | Flow::Buffer { .. } | Flow::Call(_) => {}
+            Flow::Continue | Flow::Buffer { .. } | Flow::Call(_) | Flow::Stream => {}
         }
     }
     Ok(None)
 }
 
-/// The way out.
-pub fn respond<'a>(outward: impl Iterator<Item = &'a mut Running>, is_head: bool, seen: &mut Observation) {
+/// The way out; `reply` makes a message of a filter's own answer.
+pub fn respond<'a>(
+    outward: impl Iterator<Item = &'a mut Running>,
+    is_head: bool,
+    reply: &dyn Fn(&Reply) -> Message,
+    seen: &mut Observation,
+) {
     let mut head = Head::from_fields(seen.client.headers.iter().map(|(name, value)| (name, value)));
     let ended = is_head || seen.client.body.is_empty() && seen.client.trailers.is_empty();
-    let mut wanting = Vec::new();
+    let mut body = Body::new(std::mem::take(&mut seen.client.body));
     for running in outward.filter(|running| running.lasts()) {
-        let flow = running.stream.on_response_head(&mut head, &running.env);
-        running.send();
-        if let Flow::Buffer { limit } = flow
-            && !ended
-        {
-            head.remove("content-length");
-            running.response = Some(limit);
-            wanting.push(running);
-        }
-    }
-    let bytes = std::mem::take(&mut seen.client.body);
-    let mut body = Body::new(bytes);
-    for running in wanting {
-        let limit = running.response.unwrap_or(usize::MAX);
-        let flow = (body.bytes().len() <= limit).then(|| running.stream.on_response_body(&mut body, &running.env));
-        running.send();
-        if !matches!(flow, Some(Flow::Continue | Flow::Buffer { .. } | Flow::Hold { .. } | Flow::Call(_))) {
-            seen.reset = true;
+        match running.answer(&mut head, &mut body, (ended, seen.client.trailers.is_empty())) {
+            Ok(()) => {}
+            // no filter further out sees it
+            Err(Cut::Replied(own)) => {
+                seen.client = reply(&own);
+                return;
+            }
+            Err(Cut::Reset) => seen.reset = true,
         }
     }
     seen.client.headers = fields(&head);
     if !seen.reset {
         seen.client.body = body.bytes().to_vec();
+    }
+}
+
+/// Why a response does not go on.
+enum Cut {
+    Replied(Reply),
+    Reset,
+}
+
+impl Running {
+    /// The response, as far as the filter wants to see it.
+    fn answer(&mut self, head: &mut Head, body: &mut Body, (ended, no_trailers): (bool, bool)) -> Result<(), Cut> {
+        let flow = self.stream.on_response_head(head, &self.env);
+        self.send();
+        let after = match flow {
+            Flow::Reply(reply) => return Err(Cut::Replied(reply)),
+            Flow::Hold { limit } if body.bytes().len() > limit => {
+                return Err(Cut::Replied(self.stream.on_response_too_large(&self.env)));
+            }
+            Flow::Hold { .. } => {
+                let flow = self.stream.on_held_response(head, body, &self.env);
+                if let Flow::Reply(reply) = flow {
+                    self.send();
+                    return Err(Cut::Replied(reply));
+                }
+                if !body.came_empty() && head.get("content-length").is_some() {
+                    let _ = head.set("content-length", body.bytes().len().to_string().as_bytes());
+                }
+                flow
+            }
+            Flow::Buffer { .. } | Flow::Stream if ended => Flow::Continue,
+            Flow::Buffer { limit } => {
+                head.remove("content-length");
+                if body.bytes().len() > limit {
+                    return Err(Cut::Reset);
+                }
+                self.stream.on_response_body(body, &self.env)
+            }
+            Flow::Stream => {
+                head.remove("content-length");
+                return self.pieces(body, no_trailers);
+            }
+            flow @ (Flow::Continue | Flow::Call(_)) => flow,
+        };
+        self.send();
+        if matches!(after, Flow::Reply(_)) { Err(Cut::Reset) } else { Ok(()) }
+    }
+
+    /// The body in one piece, and behind it the end that comes by itself.
+    fn pieces(&mut self, body: &mut Body, no_trailers: bool) -> Result<(), Cut> {
+        let mut written = Vec::new();
+        let bytes = body.bytes().to_vec();
+        for (bytes, last) in [(bytes, false), (Vec::new(), true)] {
+            let mut chunk = Chunk::new(bytes, last);
+            let flow = self.stream.on_response_chunk(&mut chunk, &self.env);
+            self.send();
+            let is_written = !chunk.bytes().is_empty();
+            if matches!(flow, Flow::Reply(_)) || last && !no_trailers && is_written {
+                return Err(Cut::Reset);
+            }
+            written.extend_from_slice(chunk.bytes());
+        }
+        // a stream may write behind a body of no bytes
+        *body = Body::new(written);
+        Ok(())
     }
 }
 
