@@ -1,5 +1,6 @@
 //! Files that hold configurations of our filters: by themselves, or as plugins of an Envoy bootstrap.
 
+use ai_normalize::AiNormalize;
 use clap::ValueEnum;
 use filter_kit::{ConfigError, Filter};
 use header_router::HeaderRouter;
@@ -14,6 +15,7 @@ use suite::Suite;
 /// Filters whose configurations can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Known {
+    AiNormalize,
     HeaderRouter,
     PrefixRewrite,
     RateLimit,
@@ -158,6 +160,7 @@ impl Plugin<'_> {
     pub fn mistake(&self) -> Option<Finding> {
         let json = self.json();
         let error = match self.filter {
+            Known::AiNormalize => AiNormalize::from_config(&json).err(),
             Known::HeaderRouter => HeaderRouter::from_config(&json).err(),
             Known::PrefixRewrite => PrefixRewrite::from_config(&json).err(),
             Known::RateLimit => RateLimit::from_config(&json).err(),
@@ -189,6 +192,9 @@ impl Known {
         if has("filters") {
             return Some(Self::Suite);
         }
+        if has("providers") || has("models") {
+            return Some(Self::AiNormalize);
+        }
         if has("policies") {
             return Some(Self::RateLimit);
         }
@@ -205,6 +211,7 @@ impl Known {
     /// The name, as in `header-router`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AiNormalize => AiNormalize::NAME,
             Self::HeaderRouter => HeaderRouter::NAME,
             Self::PrefixRewrite => PrefixRewrite::NAME,
             Self::RateLimit => RateLimit::NAME,
@@ -228,6 +235,7 @@ mod tests {
     fn a_configuration_tells_whose_it_is() {
         for (text, expected) in [
             ("filters: []", Some(Known::Suite)),
+            ("providers: []", Some(Known::AiNormalize)),
             ("rules: []", Some(Known::PrefixRewrite)),
             ("rules: [{name: a, rewrite: {prefix: /}}]", Some(Known::PrefixRewrite)),
             ("rules: [{name: a, targets: []}]", Some(Known::HeaderRouter)),

@@ -27,6 +27,7 @@ impl Schema {
 fn text(filter: Known) -> Result<String, String> {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let schema = match filter {
+        Known::AiNormalize => generator.into_root_schema_for::<ai_normalize::Config>(),
         Known::HeaderRouter => generator.into_root_schema_for::<header_router::Config>(),
         Known::PrefixRewrite => generator.into_root_schema_for::<prefix_rewrite::Config>(),
         Known::RateLimit => generator.into_root_schema_for::<rate_limit::Config>(),

@@ -2,6 +2,7 @@
 
 use crate::config_file::{self, Finding, Known, Plugin};
 use crate::request::{Request, Surroundings};
+use ai_normalize::AiNormalize;
 use filter_kit::explain::{Detail, Stage};
 use filter_kit::{Body, Filter, Flow, Stream, config};
 use header_router::HeaderRouter;
@@ -22,6 +23,7 @@ pub struct Chain {
 
 #[derive(Debug)]
 enum Member {
+    AiNormalize(AiNormalize),
     HeaderRouter(HeaderRouter),
     PrefixRewrite(PrefixRewrite),
     RateLimit(RateLimit),
@@ -59,6 +61,7 @@ pub struct Report {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(tag = "filter", rename_all = "kebab-case")]
 pub enum Told {
+    AiNormalize(ai_normalize::Explanation),
     HeaderRouter(header_router::Explanation),
     PrefixRewrite(prefix_rewrite::Explanation),
     RateLimit(rate_limit::Explanation),
@@ -88,6 +91,7 @@ impl Chain {
             let told = |error| plugin.finding(&error);
             let value: Value = config::parse(&json).map_err(told)?;
             let alone = match plugin.filter {
+                Known::AiNormalize => FilterConfig::AiNormalize(config::parse(&json).map_err(told)?),
                 Known::HeaderRouter => FilterConfig::HeaderRouter(config::parse(&json).map_err(told)?),
                 Known::PrefixRewrite => FilterConfig::PrefixRewrite(config::parse(&json).map_err(told)?),
                 Known::RateLimit => FilterConfig::RateLimit(config::parse(&json).map_err(told)?),
@@ -180,6 +184,7 @@ fn lines(chains: &[Vec<Plugin<'_>>]) -> String {
 impl Member {
     fn new(config: FilterConfig) -> Result<Self, filter_kit::ConfigError> {
         match config {
+            FilterConfig::AiNormalize(config) => AiNormalize::new(config).map(Self::AiNormalize),
             FilterConfig::HeaderRouter(config) => HeaderRouter::new(config).map(Self::HeaderRouter),
             FilterConfig::PrefixRewrite(config) => PrefixRewrite::new(config).map(Self::PrefixRewrite),
             FilterConfig::RateLimit(config) => RateLimit::new(config).map(Self::RateLimit),
@@ -188,6 +193,7 @@ impl Member {
 
     fn name(&self) -> &'static str {
         match self {
+            Self::AiNormalize(_) => AiNormalize::NAME,
             Self::HeaderRouter(_) => HeaderRouter::NAME,
             Self::PrefixRewrite(_) => PrefixRewrite::NAME,
             Self::RateLimit(_) => RateLimit::NAME,
@@ -196,6 +202,7 @@ impl Member {
 
     fn explain(&self, head: &filter_kit::Head, body: Option<&[u8]>, env: &Surroundings, detail: Detail) -> Told {
         match self {
+            Self::AiNormalize(filter) => Told::AiNormalize(filter.explain(head, body, env)),
             Self::HeaderRouter(filter) => Told::HeaderRouter(filter.explain(head, body, env, detail)),
             Self::PrefixRewrite(filter) => Told::PrefixRewrite(filter.explain(head, body, env, detail)),
             Self::RateLimit(filter) => Told::RateLimit(filter.explain(head, env)),
@@ -205,6 +212,7 @@ impl Member {
     /// Lets the filter act on a head, and says whether the request goes on.
     fn run(&self, head: &mut filter_kit::Head, body: Option<&[u8]>, env: &Surroundings) -> bool {
         let mut stream: Box<dyn Stream> = match self {
+            Self::AiNormalize(filter) => Box::new(filter.stream()),
             Self::HeaderRouter(filter) => Box::new(filter.stream()),
             Self::PrefixRewrite(filter) => Box::new(filter.stream()),
             Self::RateLimit(filter) => Box::new(filter.stream()),
@@ -222,6 +230,7 @@ impl Told {
     /// Name of the filter.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::AiNormalize(_) => AiNormalize::NAME,
             Self::HeaderRouter(_) => HeaderRouter::NAME,
             Self::PrefixRewrite(_) => PrefixRewrite::NAME,
             Self::RateLimit(_) => RateLimit::NAME,
@@ -230,6 +239,7 @@ impl Told {
 
     fn outcome(&self) -> &'static str {
         match self {
+            Self::AiNormalize(told) => told.outcome,
             Self::HeaderRouter(told) => told.outcome,
             Self::PrefixRewrite(told) => told.outcome,
             Self::RateLimit(told) => told.outcome,
@@ -241,7 +251,7 @@ impl Told {
         match self {
             Self::HeaderRouter(told) => &told.stages,
             Self::PrefixRewrite(told) => &told.stages,
-            Self::RateLimit(_) => &[],
+            Self::AiNormalize(_) | Self::RateLimit(_) => &[],
         }
     }
 }
@@ -250,6 +260,13 @@ impl Report {
     /// A router has the last word on where a request goes, any filter on path, host and answers.
     fn add(&mut self, told: &Told) {
         match told {
+            Told::AiNormalize(told) => {
+                if told.outcome != "unchanged" || self.outcome.is_empty() {
+                    (self.outcome, self.status) = (told.outcome, told.status);
+                    (self.rule, self.target) = (told.rule.clone(), told.target.clone());
+                    (self.path, self.host) = (told.path.clone(), told.host.clone());
+                }
+            }
             Told::HeaderRouter(told) => {
                 let told = told.clone();
                 (self.outcome, self.rule, self.target) = (told.outcome, told.rule, told.target);

@@ -50,6 +50,7 @@ impl Lines {
         let (new_path, new_host) = match told {
             Told::HeaderRouter(told) => (&told.path, &told.host),
             Told::PrefixRewrite(told) => (&told.path, &told.host),
+            Told::AiNormalize(told) => (&told.path, &told.host),
             Told::RateLimit(_) => (&None, &None),
         };
         let (new_path, new_host) = (new_path.as_ref().unwrap_or(&path), new_host.as_ref().unwrap_or(&host));
@@ -60,6 +61,7 @@ impl Lines {
                 "rewritten" | "unchanged" => self.add(told.outcome, &changes),
                 other => self.ended(other, told.status),
             },
+            Told::AiNormalize(told) => self.asked(told, &changes),
             Told::RateLimit(told) => self.counted(told),
         }
         *before = (new_path.clone(), new_host.clone());
@@ -118,6 +120,23 @@ impl Lines {
         told.request_headers.iter().for_each(|edit| self.add("request", edit));
         told.response_headers.iter().for_each(|edit| self.add("response", edit));
         told.tags.iter().for_each(|tag| self.add("log", tag));
+    }
+
+    fn asked(&mut self, told: &ai_normalize::Explanation, changes: &str) {
+        match (told.outcome, &told.target, told.status) {
+            ("routed", Some(target), _) => {
+                let model = told.rule.as_deref().unwrap_or_default();
+                let provider = told.provider.as_deref().unwrap_or_default();
+                self.add("model", &format!("{model} of {provider}"));
+                self.add("target", &format!("{target}   {changes}"));
+            }
+            ("answered", _, Some(status)) => {
+                self.add("answer", &format!("{status}  {}", told.answer.as_deref().unwrap_or_default()));
+            }
+            ("needs_body", ..) => self.ended("needs_body", None),
+            (outcome, ..) => self.add(outcome, "no path of an AI API"),
+        }
+        told.lost.iter().for_each(|lost| self.add("lost", lost));
     }
 
     fn counted(&mut self, told: &rate_limit::Explanation) {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config_file;
+use ai_normalize::AiNormalize;
 use clap::ValueEnum;
 use filter_kit::Filter;
 use header_router::HeaderRouter;
@@ -16,6 +17,7 @@ fn root() -> PathBuf {
 fn accepts(filter: Known, config: &Value) -> bool {
     let json = config.to_string().into_bytes();
     match filter {
+        Known::AiNormalize => AiNormalize::from_config(&json).is_ok(),
         Known::HeaderRouter => HeaderRouter::from_config(&json).is_ok(),
         Known::PrefixRewrite => PrefixRewrite::from_config(&json).is_ok(),
         Known::RateLimit => RateLimit::from_config(&json).is_ok(),

@@ -1,6 +1,7 @@
 //! What is allowed, and probably not meant.
 
 use crate::config_file::{Finding, Known, Plugin};
+use ai_normalize::AiNormalize;
 use filter_kit::lint::Remark;
 use filter_kit::{ConfigError, Filter, config};
 use header_router::HeaderRouter;
@@ -30,8 +31,13 @@ impl Bootstrap {
     }
 
     fn unknown(&self, config: &header_router::Config) -> Vec<Remark> {
+        self.unknown_of(header_router::clusters(config))
+    }
+
+    /// Remarks about clusters that are none, each with its place.
+    fn unknown_of(&self, clusters: Vec<(String, &str)>) -> Vec<Remark> {
         let Some(known) = &self.clusters else { return Vec::new() };
-        let unknown = header_router::clusters(config).into_iter();
+        let unknown = clusters.into_iter();
         unknown.filter_map(|(at, name)| Some(Remark::new(at, unknown_cluster(known, name)?))).collect()
     }
 
@@ -51,11 +57,13 @@ impl Bootstrap {
                     FilterConfig::RateLimit(config) => {
                         of(config).map(|remark| remark.within(&format!("filters[{number}].rate_limit")))
                     }
-                    FilterConfig::HeaderRouter(_) | FilterConfig::PrefixRewrite(_) => None,
+                    FilterConfig::AiNormalize(_) | FilterConfig::HeaderRouter(_) | FilterConfig::PrefixRewrite(_) => {
+                        None
+                    }
                 });
                 found.collect()
             }
-            Known::HeaderRouter | Known::PrefixRewrite => Vec::new(),
+            Known::AiNormalize | Known::HeaderRouter | Known::PrefixRewrite => Vec::new(),
         };
         remarks.into_iter().map(|remark| finding(plugin, remark)).collect()
     }
@@ -76,6 +84,7 @@ impl Bootstrap {
             Ok::<_, ConfigError>(remarks)
         };
         match plugin.filter {
+            Known::AiNormalize => Ok(self.unknown_of(ai_normalize::clusters(&config::parse(&json)?))),
             Known::HeaderRouter => router(&config::parse(&json)?),
             Known::PrefixRewrite => prefix_rewrite::lint(&config::parse(&json)?),
             Known::RateLimit => rate_limit::lint(&config::parse(&json)?),
@@ -84,6 +93,9 @@ impl Bootstrap {
                 let mut all = Vec::new();
                 for (number, filter) in suite.filters.iter().enumerate() {
                     let (name, remarks) = match filter {
+                        FilterConfig::AiNormalize(config) => {
+                            ("ai_normalize", self.unknown_of(ai_normalize::clusters(config)))
+                        }
                         FilterConfig::HeaderRouter(config) => ("header_router", router(config)?),
                         FilterConfig::PrefixRewrite(config) => ("prefix_rewrite", prefix_rewrite::lint(config)?),
                         FilterConfig::RateLimit(config) => ("rate_limit", rate_limit::lint(config)?),
@@ -123,13 +135,15 @@ pub fn not_held(plugin: &Plugin<'_>) -> Option<Finding> {
     }
     let json = plugin.json();
     let holds = match plugin.filter {
+        Known::AiNormalize => AiNormalize::from_config(&json).is_ok_and(|filter| filter.holds()),
         Known::HeaderRouter => HeaderRouter::from_config(&json).is_ok_and(|filter| filter.holds()),
         Known::PrefixRewrite => PrefixRewrite::from_config(&json).is_ok_and(|filter| filter.holds()),
         // its policies look at heads only
         Known::RateLimit => false,
         Known::Suite => Suite::from_config(&json).is_ok_and(|filter| filter.holds()),
     };
-    let why =
-        format!("rules with \"json_body\" need \"{FLAG}: true\" here: without it, Envoy does not wait for bodies");
+    let what =
+        if plugin.filter == Known::AiNormalize { "\"hold: true\" needs" } else { "rules with \"json_body\" need" };
+    let why = format!("{what} \"{FLAG}: true\" here: without it, Envoy does not wait for bodies");
     holds.then(|| Finding { position: node.locate(FLAG), why })
 }

@@ -55,6 +55,10 @@ impl Pending {
         Self { answering, place, notes, held, outcome: None, response: Response::None }
     }
 
+    pub(crate) fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
     fn finish(&mut self, outcome: Outcome, usage: Option<Usage>, compiled: &Compiled, env: &dyn Env) {
         if self.outcome.is_some() {
             return;

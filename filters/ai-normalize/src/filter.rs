@@ -157,6 +157,13 @@ impl AiStream {
         }
     }
 
+    pub(crate) fn notes(&self) -> &[ai_translate::Note] {
+        match &self.state {
+            State::Pending(pending) => pending.notes(),
+            _ => &[],
+        }
+    }
+
     fn take_waiting(&mut self) -> Option<Asked> {
         match std::mem::replace(&mut self.state, State::Nothing) {
             State::Waiting { asked, .. } => Some(asked),

@@ -8,6 +8,7 @@ mod answer;
 mod auth;
 mod config;
 mod endpoint;
+mod explain;
 mod filter;
 mod list;
 mod metrics;
@@ -15,4 +16,5 @@ mod models;
 mod request;
 
 pub use config::{Auth, Config, KeySource, ModelConfig, Others, Paths, ProviderConfig, Unsupported};
+pub use explain::{Explanation, clusters};
 pub use filter::{AiNormalize, AiStream};
