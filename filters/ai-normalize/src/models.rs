@@ -334,7 +334,7 @@ fn provider_settings(config: &ProviderConfig) -> Result<Settings, ConfigError> {
         }
     }
     let capabilities: Capabilities = dialect.capabilities().with(&config.capabilities);
-    let quirks = config.quirks.clone().unwrap_or_default();
+    let quirks = config.quirks.clone().unwrap_or_else(|| dialect.quirks());
     Ok(Settings { capabilities, quirks, variables })
 }
 

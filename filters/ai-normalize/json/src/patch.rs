@@ -104,6 +104,15 @@ impl<'a> Patch<'a> {
         }
     }
 
+    /// Puts JSON before the first element of an array. Does nothing to what is no array.
+    pub fn insert_first(&mut self, array: Value<'_>, json: &str) {
+        if array.kind() == Kind::Array {
+            let start = array.span().start + 1;
+            let comma = if array.elements().next().is_some() { "," } else { "" };
+            self.changes.push((start..start, format!("{json}{comma}")));
+        }
+    }
+
     /// The document with its changes.
     pub fn finish(mut self) -> Vec<u8> {
         // what is added at the end of a gap comes behind the gap

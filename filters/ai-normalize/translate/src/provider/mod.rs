@@ -1,5 +1,6 @@
 //! Dialects of providers. Each is a module; [`ALL`] names them and nothing else does.
 
+mod failure;
 pub mod openai;
 
 use crate::capability::Capabilities;
@@ -14,7 +15,20 @@ use span_json::{Doc, Value};
 use std::fmt::Debug;
 
 /// All of them.
-pub static ALL: &[&dyn Provider] = &[];
+pub static ALL: &[&dyn Provider] = &[
+    &openai::Compatible(&openai::ENTRIES[0]),
+    &openai::Compatible(&openai::ENTRIES[1]),
+    &openai::Compatible(&openai::ENTRIES[2]),
+    &openai::Compatible(&openai::ENTRIES[3]),
+    &openai::Compatible(&openai::ENTRIES[4]),
+    &openai::Compatible(&openai::ENTRIES[5]),
+    &openai::Compatible(&openai::ENTRIES[6]),
+    &openai::Compatible(&openai::ENTRIES[7]),
+    &openai::Compatible(&openai::ENTRIES[8]),
+    &openai::Compatible(&openai::ENTRIES[9]),
+    &openai::Compatible(&openai::ENTRIES[10]),
+    &openai::Compatible(&openai::ENTRIES[11]),
+];
 
 /// The dialect of that name.
 pub fn find(name: &str) -> Option<&'static dyn Provider> {
@@ -31,6 +45,11 @@ pub trait Provider: Sync + Debug {
 
     /// What it makes of a parameter. Whatever has no support is dropped and reported, or refused, before a request comes here.
     fn support(&self, param: Param, capabilities: &Capabilities) -> Support;
+
+    /// How it differs from OpenAI, if it speaks that dialect.
+    fn quirks(&self) -> openai::Quirks {
+        openai::Quirks::default()
+    }
 
     /// Parameters beside [`Param`] that it takes, by their names.
     fn others(&self) -> &'static [&'static str] {

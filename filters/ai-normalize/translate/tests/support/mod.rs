@@ -20,7 +20,7 @@ pub struct Pair {
 pub fn pair(client: &'static str, provider: &'static str) -> Pair {
     let known = provider::find(provider).unwrap_or_else(|| panic!("no provider {provider}"));
     let variables = known.variables().iter().map(|name| ((*name).to_owned(), format!("my-{name}"))).collect();
-    let settings = Settings { capabilities: known.capabilities(), quirks: Default::default(), variables };
+    let settings = Settings { capabilities: known.capabilities(), quirks: known.quirks(), variables };
     Pair { client, provider, settings, strict: false }
 }
 
