@@ -45,13 +45,19 @@ fn shape(module: &str) -> Shape {
     shape
 }
 
-/// The largest that a filter may get; raise it knowingly. Error texts and function names are worth their bytes.
-const BUDGET: usize = 1_300_000;
+/// The largest that modules may get; raise it knowingly. Error texts and function names are worth their bytes.
+const BUDGETS: [(&str, usize); 5] = [
+    ("ai-normalize.wasm", 1_600_000),
+    ("header-router.wasm", 1_000_000),
+    ("prefix-rewrite.wasm", 1_000_000),
+    ("rate-limit.wasm", 1_000_000),
+    ("suite.wasm", 2_600_000),
+];
 
 #[test]
 fn shipped_modules_import_only_what_every_host_has() {
     let wasi = ["environ_get", "environ_sizes_get", "fd_write", "proc_exit", "clock_time_get", "random_get"];
-    for module in ["header-router.wasm", "prefix-rewrite.wasm", "rate-limit.wasm", "suite.wasm"] {
+    for (module, _) in BUDGETS {
         for import in shape(module).imports {
             let allowed = match import.split_once('.') {
                 Some(("env", name)) => name.starts_with("proxy_"),
@@ -69,12 +75,14 @@ fn shipped_modules_export_only_the_callbacks_they_use() {
     let held = ["proxy_on_delete", "proxy_on_memory_allocate", "proxy_on_request_body", "proxy_on_request_headers"];
     let held = [&held[..], &["proxy_on_request_trailers"]].concat();
     let calls = ["proxy_on_grpc_close", "proxy_on_grpc_receive"];
+    let pieces = ["proxy_on_response_body", "proxy_on_response_trailers"];
     let (answers, tick) = (["proxy_on_response_headers"], ["proxy_on_tick"]);
     for (module, others) in [
         ("header-router.wasm", vec![&answers[..], &tick]),
         ("prefix-rewrite.wasm", vec![&tick]),
         ("rate-limit.wasm", vec![&answers, &calls]),
-        ("suite.wasm", vec![&answers, &calls, &tick]),
+        ("ai-normalize.wasm", vec![&answers, &pieces, &tick]),
+        ("suite.wasm", vec![&answers, &calls, &pieces, &tick]),
     ] {
         let mut expected = [&head[..], &held, &others.concat()].concat();
         expected.sort_unstable();
@@ -85,9 +93,9 @@ fn shipped_modules_export_only_the_callbacks_they_use() {
 
 #[test]
 fn shipped_modules_keep_function_names_and_their_size_budget() {
-    for module in ["header-router.wasm", "prefix-rewrite.wasm", "rate-limit.wasm", "suite.wasm"] {
+    for (module, budget) in BUDGETS {
         let shape = shape(module);
         assert!(shape.names, "{module} has no name section: a trap would show no function names");
-        assert!(shape.bytes <= BUDGET, "{module} has {} bytes, the budget is {BUDGET}", shape.bytes);
+        assert!(shape.bytes <= budget, "{module} has {} bytes, the budget is {budget}", shape.bytes);
     }
 }

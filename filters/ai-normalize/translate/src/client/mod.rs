@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod embeddings;
+pub mod messages;
 
 use crate::context::Context;
 use crate::ir::{ApiError, Event, Param, Request, Response};
@@ -9,7 +10,7 @@ use span_json::Value;
 use std::fmt::Debug;
 
 /// All of them.
-pub static ALL: &[&dyn Client] = &[&chat::Chat];
+pub static ALL: &[&dyn Client] = &[&chat::Chat, &messages::Messages];
 
 /// The dialect of that name.
 pub fn find(name: &str) -> Option<&'static dyn Client> {

@@ -1,5 +1,6 @@
 //! Dialects of providers. Each is a module; [`ALL`] names them and nothing else does.
 
+pub mod anthropic;
 mod failure;
 pub mod openai;
 
@@ -16,6 +17,9 @@ use std::fmt::Debug;
 
 /// All of them.
 pub static ALL: &[&dyn Provider] = &[
+    &anthropic::Anthropic(anthropic::Service::Anthropic),
+    &anthropic::Anthropic(anthropic::Service::Vertex),
+    &anthropic::Anthropic(anthropic::Service::Bedrock),
     &openai::Compatible(&openai::ENTRIES[0]),
     &openai::Compatible(&openai::ENTRIES[1]),
     &openai::Compatible(&openai::ENTRIES[2]),

@@ -5,7 +5,9 @@ use ai_translate::ir::ApiError;
 use ai_translate::provider::AnswerHead;
 use ai_translate::stream::Outcome;
 use ai_translate::translate::{self, Settings};
-use ai_translate::{Answer, Answering, CapabilityChanges, Context, Note, Operation, Outgoing, Report, Target, client, provider};
+use ai_translate::{
+    Answer, Answering, CapabilityChanges, Context, Note, Operation, Outgoing, Report, Target, client, provider,
+};
 use serde_json::Value;
 
 /// A client's dialect and a provider's, by their names.
@@ -64,7 +66,8 @@ impl Pair {
             ..Context::default()
         };
         let body = serde_json::from_slice(&sent.outgoing.body).expect("JSON goes out");
-        let answering = Answering { client, provider, operation, native: sent.native, context, settings: self.settings.clone() };
+        let answering =
+            Answering { client, provider, operation, native: sent.native, context, settings: self.settings.clone() };
         Ok(Sent { outgoing: sent.outgoing, body, notes: report.into_notes(), answering })
     }
 
@@ -141,5 +144,8 @@ pub fn events(data: &[Value]) -> Vec<u8> {
 
 /// A stream of events with their `type` as their name.
 pub fn named_events(data: &[Value]) -> Vec<u8> {
-    data.iter().map(|data| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or("x"))).collect::<String>().into_bytes()
+    data.iter()
+        .map(|data| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or("x")))
+        .collect::<String>()
+        .into_bytes()
 }
