@@ -2,6 +2,7 @@
 
 pub mod anthropic;
 mod failure;
+pub mod gemini;
 pub mod openai;
 
 use crate::capability::Capabilities;
@@ -20,6 +21,8 @@ pub static ALL: &[&dyn Provider] = &[
     &anthropic::Anthropic(anthropic::Service::Anthropic),
     &anthropic::Anthropic(anthropic::Service::Vertex),
     &anthropic::Anthropic(anthropic::Service::Bedrock),
+    &gemini::Gemini(gemini::Service::Studio),
+    &gemini::Gemini(gemini::Service::Vertex),
     &openai::Compatible(&openai::ENTRIES[0]),
     &openai::Compatible(&openai::ENTRIES[1]),
     &openai::Compatible(&openai::ENTRIES[2]),
