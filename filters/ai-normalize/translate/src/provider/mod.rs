@@ -1,6 +1,8 @@
 //! Dialects of providers. Each is a module; [`ALL`] names them and nothing else does.
 
 pub mod anthropic;
+pub mod bedrock;
+pub mod cohere;
 mod failure;
 pub mod gemini;
 pub mod openai;
@@ -21,6 +23,8 @@ pub static ALL: &[&dyn Provider] = &[
     &anthropic::Anthropic(anthropic::Service::Anthropic),
     &anthropic::Anthropic(anthropic::Service::Vertex),
     &anthropic::Anthropic(anthropic::Service::Bedrock),
+    &bedrock::Bedrock,
+    &cohere::Cohere,
     &gemini::Gemini(gemini::Service::Studio),
     &gemini::Gemini(gemini::Service::Vertex),
     &openai::Compatible(&openai::ENTRIES[0]),

@@ -7,6 +7,8 @@ mod request;
 mod response;
 mod stream;
 
+pub(crate) use stream::aws_exception;
+
 use crate::capability::{Capabilities, StructuredOutput, Thinking};
 use crate::client::Kind;
 use crate::context::Context;
