@@ -170,7 +170,12 @@ fn read(pending: &mut Pending, body: &[u8]) -> Answer {
     };
     // a redirect is no answer: nobody follows it here, and a client has no business there
     let status = if (300..400).contains(&status) { 502 } else { status };
-    pending.answering.whole(&AnswerHead { status, header: &header }, bytes)
+    let is_decoded = !std::ptr::eq(bytes, body);
+    let mut answer = pending.answering.whole(&AnswerHead { status, header: &header }, bytes);
+    if is_decoded && answer.body.is_none() {
+        answer.body = Some(decoded);
+    }
+    answer
 }
 
 fn settle(pending: &mut Pending, answer: &Answer, compiled: &Compiled, env: &dyn Env) {

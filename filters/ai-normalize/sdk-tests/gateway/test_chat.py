@@ -77,6 +77,9 @@ def test_finish_reasons(chat, alone, model, wish, reason, streamed):
         reasons = [c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason]
     else:
         reasons = [chat.chat.completions.create(**ask).choices[0].finish_reason]
+    if wish == "unknown" and model.kind in ("mistral", "deepseek"):
+        # what these two say beyond OpenAI's words is that the answer was cut off
+        reason = "length"
     # a provider without such a reason ends as usual
     assert reasons in ([reason], ["stop"] if wish == "content_filter" else [reason])
 

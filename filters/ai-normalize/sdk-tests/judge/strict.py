@@ -45,9 +45,12 @@ def _strict(schema):
         return type(schema)(_strict(part) for part in schema)
     if not isinstance(schema, dict):
         return schema
+    kind = schema.get("type")
+    if not isinstance(kind, str):
+        # names of fields, which may be any
+        return {key: _strict(part) for key, part in schema.items()}
     # metadata is for people, serialization for the other direction
     schema = {key: _strict(part) for key, part in schema.items() if key not in ("metadata", "serialization")}
-    kind = schema.get("type")
     if "schema" in schema and (_is_model(schema, kind) or _is_lenient(schema, kind)):
         inner = dict(schema["schema"])
         if "ref" in schema:

@@ -1,8 +1,9 @@
 //! From a client's request to a provider's, and from the provider's answer to the client's.
 
+use crate::capability::Capabilities;
 use crate::client::{Client, embeddings};
 use crate::context::{Context, ModelName};
-use crate::ir::{ApiError, Event, Param, Part, Response, Support, Usage};
+use crate::ir::{ApiError, Event, Param, Part, Request, Response, Support, Usage};
 use crate::provider::{AnswerHead, Provider};
 use crate::report::Report;
 use crate::stream::{StreamPipe, Translating};
@@ -149,6 +150,7 @@ pub fn request(
             for name in &params.unknown {
                 report.drop(name.decode().into_owned(), "not known")?;
             }
+            check_parts(&request, target.capabilities)?;
             match operation {
                 Operation::CountTokens => provider.count_tokens(&request, target, report)?,
                 _ => provider.chat(&request, target, report)?,
@@ -156,6 +158,23 @@ pub fn request(
         }
     };
     Ok(Translated { outgoing, native: false, stream, want_usage })
+}
+
+/// Refuses what a model cannot take: an answer that is not about it would be a wrong one.
+fn check_parts(request: &Request<'_>, capabilities: &Capabilities) -> Result<(), ApiError> {
+    let refuse = |why| Err(ApiError::unsupported("messages", why));
+    if !capabilities.tools && !request.tools.is_empty() {
+        return Err(ApiError::unsupported("tools", "this model calls no tools"));
+    }
+    for part in request.turns.iter().flat_map(|turn| &turn.parts) {
+        match part {
+            Part::Image { .. } if !capabilities.images => return refuse("this model does not look at images"),
+            Part::Audio { .. } if !capabilities.audio => return refuse("this model does not listen to audio"),
+            Part::File { .. } if !capabilities.files => return refuse("this model does not read files"),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What a client gets for a whole answer.

@@ -50,8 +50,13 @@ impl<'a> Writing<'_, 'a> {
             let name = if role == Role::User { "user" } else { "model" };
             content(name, out, |out| {
                 let mut first_call = true;
+                let mut written = 0;
                 for part in extra.into_iter().chain(others) {
-                    self.part(part, &mut first_call, out)?;
+                    written += usize::from(self.part(part, &mut first_call, out)?);
+                }
+                if written == 0 {
+                    // a turn of nothing is refused
+                    out.raw(r#"{"text":"(nothing)"}"#);
                 }
                 Ok(())
             })?;
@@ -59,8 +64,12 @@ impl<'a> Writing<'_, 'a> {
         Ok(())
     }
 
-    fn part(&mut self, part: &Part<'a>, first_call: &mut bool, out: &mut Writer) -> Result<(), ApiError> {
+    /// Writes a part, and says whether there was anything to write.
+    fn part(&mut self, part: &Part<'a>, first_call: &mut bool, out: &mut Writer) -> Result<bool, ApiError> {
         match part {
+            // an empty one is refused
+            Part::Text { text, .. } | Part::Refusal(text) if text.is_empty() => return Ok(false),
+            Part::Thinking { text, signature: Some(_) } if text.is_empty() => return Ok(false),
             Part::Text { text, .. } | Part::Refusal(text) => out.object(|out| out.key("text").text(text)),
             Part::Image { source, detail, .. } => {
                 if detail.as_ref().is_some_and(|detail| *detail != "auto") {
@@ -87,14 +96,13 @@ impl<'a> Writing<'_, 'a> {
                 out.key("thought").bool(true);
                 out.key("thoughtSignature").text(signature);
             }),
-            Part::Thinking { .. } | Part::RedactedThinking { .. } => {}
+            Part::Thinking { .. } | Part::RedactedThinking { .. } | Part::ToolResult(_) => return Ok(false),
             Part::ToolCall(call) => {
                 let first = std::mem::replace(first_call, false);
                 self.call(call, first, out)?;
             }
-            Part::ToolResult(_) => {}
         }
-        Ok(())
+        Ok(true)
     }
 
     fn call(&mut self, call: &ToolCall<'a>, first: bool, out: &mut Writer) -> Result<(), ApiError> {

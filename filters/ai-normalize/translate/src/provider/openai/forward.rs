@@ -9,6 +9,10 @@ use crate::target::Target;
 use crate::translate::Operation;
 use span_json::{Doc, Edit, Kind, Patch, Text, Value, Writer};
 
+/// What models that always think do not take.
+pub(super) const SAMPLING: [&str; 8] =
+    ["temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias", "stop"];
+
 const REFUSED: &str = "this provider refuses it";
 const UNTOLD: &str = "this model cannot be told how much to think";
 
@@ -35,6 +39,9 @@ pub(super) fn request(
     patch.object(root, |_, _| edits.next().unwrap_or(Edit::Keep), &added);
     if is_chat {
         messages(root, target, instruction, report, &mut patch)?;
+        if target.quirks.tool_parameters {
+            tools(root, &mut patch);
+        }
     }
     Ok(patch.finish())
 }
@@ -87,6 +94,9 @@ impl Members<'_, '_> {
             // refused or renamed, it would be by its value; null is none
             _ if value.is_null() => return Edit::Keep,
             _ if self.quirks().drop.iter().any(|known| known == name) => return self.drop(name, REFUSED),
+            _ if self.is_chat && !self.target.capabilities.sampling && SAMPLING.contains(&name) => {
+                return self.drop(name, "this model does not take it");
+            }
             _ => {}
         }
         if let Some(other) = self.quirks().rename.get(name) {
@@ -175,6 +185,17 @@ impl Members<'_, '_> {
     }
 }
 
+/// Tools without parameters get none in so many words.
+fn tools(root: Value<'_>, patch: &mut Patch<'_>) {
+    for tool in root.get("tools").iter().flat_map(Value::elements) {
+        if let Some(function) = tool.get("function").filter(|function| function.given("parameters").is_none()) {
+            let none = r#"{"type":"object","properties":{}}"#.to_owned();
+            let edit = |name: &Text<'_>, _: Value<'_>| if *name == "parameters" { Edit::Remove } else { Edit::Keep };
+            patch.object(function, edit, &[("parameters", none)]);
+        }
+    }
+}
+
 /// Edits of messages.
 fn messages(
     root: Value<'_>,
@@ -208,6 +229,19 @@ fn messages(
             if call.get("extra_content").is_some() {
                 patch.object(call, |name, _| if *name == "extra_content" { Edit::Remove } else { Edit::Keep }, &[]);
             }
+        }
+        let content = message.get("content");
+        if !target.capabilities.images
+            && content.iter().flat_map(Value::elements).any(|part| part.str_of("type").as_deref() == Some("image_url"))
+        {
+            return Err(ApiError::unsupported("messages", "this model does not look at images"));
+        }
+        if target.quirks.fill_empty
+            && role.and_then(|role| role.str()).as_deref() == Some("assistant")
+            && message.given("tool_calls").is_none()
+            && let Some(content) = content.filter(|content| content.is_null() || content.str().as_deref() == Some(""))
+        {
+            patch.replace_string(content, "(nothing)");
         }
         let keeps = target.capabilities.replays_reasoning;
         let has_thoughts =

@@ -62,8 +62,9 @@ impl Forward {
         }
         let choices = root.get("choices");
         let has_choices = choices.is_some_and(|choices| choices.elements().next().is_some());
-        if !has_choices && root.given("usage").is_some() {
-            // told once, at the end, and only to those who asked
+        if !has_choices {
+            // what it cost is told once, at the end, and only to those who asked; anything else without an answer in it (Azure's
+            // look at the prompt) breaks clients that look at the first one of each chunk
             return Ok(());
         }
         let mut patch = Patch::new(doc);

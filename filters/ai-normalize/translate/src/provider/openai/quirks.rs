@@ -25,6 +25,10 @@ pub struct Quirks {
     pub stream_options: bool,
     /// It takes names of participants in messages.
     pub names: bool,
+    /// It refuses messages of the model that say nothing and call nothing.
+    pub fill_empty: bool,
+    /// It wants the parameters of each tool, be they none.
+    pub tool_parameters: bool,
     /// How it is told to think, where it is by a switch.
     pub thinking_switch: ThinkingSwitch,
 }

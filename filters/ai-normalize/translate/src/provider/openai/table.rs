@@ -42,6 +42,12 @@ pub struct Entry {
     pub replays_reasoning: bool,
     /// It takes `top_k`.
     pub top_k: bool,
+    /// It wants the parameters of each tool, be they none.
+    pub tool_parameters: bool,
+    /// It refuses messages of the model that say nothing and call nothing.
+    pub fill_empty: bool,
+    /// Its models look at images.
+    pub images: bool,
 }
 
 const OPENAI: Entry = Entry {
@@ -63,6 +69,9 @@ const OPENAI: Entry = Entry {
     json_schema: true,
     replays_reasoning: false,
     top_k: false,
+    tool_parameters: false,
+    fill_empty: false,
+    images: true,
 };
 
 /// What servers have in common that are not OpenAI's.
@@ -92,6 +101,8 @@ pub static ENTRIES: [Entry; 12] = [
         drop: &["logit_bias", "user", "store", "stream_options", "safety_identifier", "verbosity", "prompt_cache_key"],
         required: Some("any"),
         tool_ids: ToolIds::Nine,
+        tool_parameters: true,
+        fill_empty: true,
         stream_options: false,
         names: false,
         ..OTHERS
@@ -100,6 +111,7 @@ pub static ENTRIES: [Entry; 12] = [
         name: "deepseek",
         chat: "/chat/completions",
         embeddings: None,
+        images: false,
         thinking: Thinking::Switch,
         json_schema: false,
         replays_reasoning: true,
@@ -111,7 +123,7 @@ pub static ENTRIES: [Entry; 12] = [
         name: "groq",
         chat: "/openai/v1/chat/completions",
         embeddings: Some("/openai/v1/embeddings"),
-        drop: &["logprobs", "top_logprobs", "logit_bias"],
+        drop: &["logprobs", "top_logprobs", "logit_bias", "verbosity"],
         max_tokens: Some("max_completion_tokens"),
         names: false,
         top_k: false,
@@ -139,6 +151,7 @@ impl Entry {
             thinking: self.thinking,
             structured_output: if self.json_schema { StructuredOutput::Native } else { StructuredOutput::JsonObject },
             strict_tools: true,
+            images: self.images,
             replays_reasoning: self.replays_reasoning,
             ..Capabilities::default()
         }
@@ -156,6 +169,8 @@ impl Entry {
             stream_options: self.stream_options,
             names: self.names,
             thinking_switch: self.switch,
+            tool_parameters: self.tool_parameters,
+            fill_empty: self.fill_empty,
         }
     }
 }
