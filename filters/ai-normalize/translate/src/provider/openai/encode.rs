@@ -1,14 +1,19 @@
 //! Requests of clients that speak another dialect.
 
+use super::table::Entry;
 use crate::ir::{ApiError, Format, Part, Reasoning, Request, Role, Source, Tool, ToolChoice, ToolResult};
 use crate::report::Report;
 use crate::target::Target;
 use span_json::{Text, Writer};
 
+/// What clients say that has a name of its own at OpenAI, or at servers like it.
+pub(super) const OTHERS: [&str; 7] =
+    ["audio", "prediction", "prompt_cache_key", "store", "web_search_options", "min_p", "repetition_penalty"];
+
 /// A request in OpenAI's words; what the provider wants otherwise is changed behind this, as for any request in these words.
 pub(super) fn chat(
     request: &Request<'_>,
-    takes_top_k: bool,
+    entry: &Entry,
     target: &Target<'_>,
     report: &mut Report,
 ) -> Result<Vec<u8>, ApiError> {
@@ -16,8 +21,8 @@ pub(super) fn chat(
     out.object(|out| {
         out.key("model").string(target.model);
         out.key("messages").array(|out| messages(request, target, report, out))?;
-        params(request, takes_top_k, target, report, out)?;
-        tools(request, target, out);
+        params(request, entry, target, report, out)?;
+        tools(request, entry, target, out);
         if request.stream {
             out.key("stream").bool(true);
         }
@@ -28,25 +33,27 @@ pub(super) fn chat(
 
 fn params(
     request: &Request<'_>,
-    takes_top_k: bool,
+    entry: &Entry,
     target: &Target<'_>,
     report: &mut Report,
     out: &mut Writer,
 ) -> Result<(), ApiError> {
     let params = &request.params;
+    // what the provider refuses has been reported by the client's name for it
+    let takes = |name: &&str| !entry.drop.contains(name);
     let max_tokens = target.quirks.max_tokens.as_deref().unwrap_or("max_completion_tokens");
     let numbers = [
         (max_tokens, params.max_tokens),
         ("temperature", params.temperature),
         ("top_p", params.top_p),
-        ("top_k", params.top_k.filter(|_| takes_top_k)),
+        ("top_k", params.top_k.filter(|_| entry.top_k)),
         ("n", params.n),
         ("seed", params.seed),
         ("frequency_penalty", params.frequency_penalty),
         ("presence_penalty", params.presence_penalty),
         ("top_logprobs", params.top_logprobs),
     ];
-    for (name, digits) in numbers {
+    for (name, digits) in numbers.into_iter().filter(|(name, _)| takes(name)) {
         if let Some(digits) = digits {
             out.key(name).raw(digits);
         }
@@ -58,19 +65,20 @@ fn params(
         }
         out.key("stop").array(|out| params.stop.iter().take(MOST).for_each(|text| out.text(text)));
     }
-    if let Some(logprobs) = params.logprobs {
+    if let Some(logprobs) = params.logprobs.filter(|_| takes(&"logprobs")) {
         out.key("logprobs").bool(logprobs);
     }
-    for (name, value) in
-        [("logit_bias", params.logit_bias), ("metadata", params.metadata), ("modalities", params.modalities)]
-    {
+    let values = [("logit_bias", params.logit_bias), ("metadata", params.metadata), ("modalities", params.modalities)];
+    for (name, value) in values.into_iter().filter(|(name, _)| takes(name)) {
         if let Some(value) = value {
             out.key(name).value(value);
         }
     }
-    for (name, text) in
-        [("user", &params.user), ("service_tier", &params.service_tier), ("verbosity", &params.verbosity)]
-    {
+    for (name, value) in params.others.iter().filter(|(name, _)| OTHERS.contains(name)) {
+        out.key(name).value(*value);
+    }
+    let texts = [("user", &params.user), ("service_tier", &params.service_tier), ("verbosity", &params.verbosity)];
+    for (name, text) in texts.into_iter().filter(|(name, _)| takes(name)) {
         if let Some(text) = text {
             out.key(name).text(text);
         }
@@ -104,7 +112,7 @@ fn params(
     Ok(())
 }
 
-fn tools(request: &Request<'_>, target: &Target<'_>, out: &mut Writer) {
+fn tools(request: &Request<'_>, entry: &Entry, target: &Target<'_>, out: &mut Writer) {
     if request.tools.is_empty() {
         return;
     }
@@ -134,7 +142,8 @@ fn tools(request: &Request<'_>, target: &Target<'_>, out: &mut Writer) {
             out.key("function").object(|out| out.key("name").text(name));
         }),
     }
-    if let Some(parallel) = request.params.parallel_tool_calls {
+    let takes_parallel = !entry.drop.contains(&"parallel_tool_calls");
+    if let Some(parallel) = request.params.parallel_tool_calls.filter(|_| takes_parallel) {
         out.key("parallel_tool_calls").bool(parallel);
     }
 }

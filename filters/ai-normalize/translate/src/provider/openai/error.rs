@@ -3,7 +3,7 @@
 use crate::ir::{ApiError, ErrorKind};
 use crate::provider::AnswerHead;
 use crate::provider::failure::{self, Told};
-use span_json::{Kind, Value};
+use span_json::{Doc, Kind, Limits, Value};
 
 pub(super) fn read(head: &AnswerHead<'_>, body: &[u8]) -> ApiError {
     failure::read(head, body, tell)
@@ -12,9 +12,26 @@ pub(super) fn read(head: &AnswerHead<'_>, body: &[u8]) -> ApiError {
 /// An error that stands in an answer, or in a stream, whose status says nothing of it.
 pub(super) fn inside(answer: Value<'_>) -> Option<ApiError> {
     let is_error = answer.given("error").is_some() || answer.str_of("object").as_deref() == Some("error");
-    if !is_error {
-        return None;
+    is_error.then(|| of(answer))
+}
+
+/// An event that is called an error, whatever it says.
+pub(super) fn event(data: &[u8]) -> ApiError {
+    match Doc::parse(data, Limits::default()) {
+        Ok(doc) => of(doc.root()),
+        Err(_) => failure::from(502, Told::default()),
     }
+}
+
+/// An answer that ends with an error instead of a reason.
+pub(super) fn of_choice(choice: Value<'_>) -> Option<ApiError> {
+    (choice.str_of("finish_reason").as_deref() == Some("error")).then(|| {
+        inside(choice)
+            .unwrap_or_else(|| ApiError::new(502, "the provider ended its answer with an error").code("upstream_error"))
+    })
+}
+
+fn of(answer: Value<'_>) -> ApiError {
     let mut told = Told::default();
     tell(answer, &mut told);
     let error = answer.given("error").unwrap_or(answer);
@@ -30,7 +47,7 @@ pub(super) fn inside(answer: Value<'_>) -> Option<ApiError> {
         Some("overloaded_error") => Some(503),
         _ => None,
     };
-    Some(failure::from(status.or(by_kind).unwrap_or(502), told))
+    failure::from(status.or(by_kind).unwrap_or(502), told)
 }
 
 /// `{"error": {message, type, param, code}}`, `{"error": "text"}`, `{"object": "error", "message": ..}`, `{"detail": ..}`.
@@ -44,7 +61,7 @@ fn tell(root: Value<'_>, told: &mut Told) {
     }
     let message = error.given("message").or_else(|| root.given("detail"));
     told.message = message.map(words);
-    told.param = error.str_of("param").map(Into::into);
+    told.param = error.str_of("param").map(Into::into).or_else(|| message.and_then(place));
     let code = error.given("code");
     told.code = code.and_then(|code| code.str()).filter(|code| code.parse::<u16>().is_err()).map(Into::into);
     told.kind = match error.str_of("type").as_deref() {
@@ -54,6 +71,18 @@ fn tell(root: Value<'_>, told: &mut Told) {
     };
 }
 
+/// Where the first thing is that a validator found, without the word for the body.
+fn place(message: Value<'_>) -> Option<String> {
+    let list = message.given("detail").unwrap_or(message);
+    let steps = list.elements().next()?.get("loc")?.elements().map(step).collect::<Vec<_>>();
+    let steps = steps.strip_prefix(&["body".to_owned()]).unwrap_or(&steps);
+    (!steps.is_empty()).then(|| steps.join("."))
+}
+
+fn step(step: Value<'_>) -> String {
+    step.str().map_or_else(|| step.raw().to_owned(), Into::into)
+}
+
 /// A message: a text, or what a validator found (`[{loc, msg}]`, perhaps in `{detail: ..}`).
 fn words(value: Value<'_>) -> String {
     if let Some(text) = value.str() {
@@ -61,12 +90,7 @@ fn words(value: Value<'_>) -> String {
     }
     let list = value.given("detail").unwrap_or(value);
     let finding = |entry: Value<'_>| {
-        let place: Vec<String> = entry
-            .get("loc")
-            .iter()
-            .flat_map(Value::elements)
-            .map(|step| step.str().map_or_else(|| step.raw().to_owned(), Into::into))
-            .collect();
+        let place: Vec<String> = entry.get("loc").iter().flat_map(Value::elements).map(step).collect();
         let what = entry.str_of("msg").or_else(|| entry.str_of("message"))?;
         Some(if place.is_empty() { what.into_owned() } else { format!("{}: {what}", place.join(".")) })
     };

@@ -1,7 +1,7 @@
 //! Answers for clients that speak the dialect already: forwarded byte for byte unless something has to change.
 
 use super::{error, usage};
-use crate::client::chat::write_usage;
+use crate::client::chat::{answer_id, write_usage};
 use crate::context::Context;
 use crate::ir::{ApiError, Usage};
 use crate::translate::{Operation, renames_model};
@@ -30,7 +30,7 @@ pub(super) fn response(
         edits.push(match name.decode().as_ref() {
             "model" if renames_model(context) => Edit::Replace(quoted(&context.asked_model)),
             "usage" if operation == Operation::Chat && !value.is_null() && !usage::adds_up(value) => {
-                Edit::Replace(usage_json(&usage::read(value)))
+                Edit::Replace(usage::mended(value))
             }
             _ => Edit::Keep,
         });
@@ -38,12 +38,25 @@ pub(super) fn response(
     if root.get("model").is_none() {
         added.push(("model", quoted(&context.model(None))));
     }
+    if operation == Operation::Chat {
+        let made = [
+            ("id", quoted(&answer_id(None, context))),
+            ("object", "\"chat.completion\"".to_owned()),
+            ("created", context.created.to_string()),
+        ];
+        added.extend(made.into_iter().filter(|(name, _)| root.get(name).is_none()));
+    }
     if edits.iter().any(|edit| *edit != Edit::Keep) || !added.is_empty() {
         let mut edits = edits.into_iter();
         patch.object(root, |_, _| edits.next().unwrap_or(Edit::Keep), &added);
     }
     if operation == Operation::Chat {
-        list.elements().for_each(|choice| choice_edits(choice, context, &mut patch));
+        for choice in list.elements() {
+            if let Some(error) = error::of_choice(choice) {
+                return Err(error);
+            }
+            choice_edits(choice, context, &mut patch);
+        }
     }
     Ok(((!patch.is_empty()).then(|| patch.finish()), cost))
 }
@@ -73,17 +86,36 @@ pub(super) fn finish(reason: &str, has_calls: bool) -> Option<&'static str> {
     }
 }
 
+/// Members that a call needs and does not have.
+pub(super) fn call_members(call: Value<'_>, id: impl FnOnce() -> String) -> Vec<(&'static str, String)> {
+    let lacks = |name: &str| call.str_of(name).is_none_or(|text| text.is_empty());
+    let mut wanted = Vec::new();
+    if lacks("id") {
+        wanted.push(("id", quoted(&id())));
+    }
+    if lacks("type") {
+        wanted.push(("type", "\"function\"".to_owned()));
+    }
+    wanted
+}
+
+/// Gives an object members, each in the place of the one that it has under that name.
+pub(super) fn put(object: Value<'_>, wanted: &[(&str, String)], patch: &mut Patch<'_>) {
+    if wanted.is_empty() {
+        return;
+    }
+    let added: Vec<(&str, String)> = wanted.iter().filter(|(name, _)| object.get(name).is_none()).cloned().collect();
+    let edit = |name: &Text<'_>, _: Value<'_>| {
+        wanted.iter().find(|(known, _)| *name == **known).map_or(Edit::Keep, |(_, json)| Edit::Replace(json.clone()))
+    };
+    patch.object(object, edit, &added);
+}
+
 fn choice_edits(choice: Value<'_>, context: &Context, patch: &mut Patch<'_>) {
     let Some(message) = choice.given("message") else { return };
     let has_calls = message.get("tool_calls").is_some_and(|calls| calls.elements().next().is_some());
-    if let Some(reason) = choice.get("finish_reason") {
-        let word = match reason.str() {
-            Some(text) => finish(&text, has_calls),
-            None => Some(if has_calls { "tool_calls" } else { "stop" }),
-        };
-        if let Some(word) = word {
-            patch.replace_string(reason, word);
-        }
+    if let Some(word) = finish(&choice.str_of("finish_reason").unwrap_or_default(), has_calls) {
+        put(choice, &[("finish_reason", quoted(word))], patch);
     }
     for (place, call) in (1_u32..).zip(message.get("tool_calls").iter().flat_map(Value::elements)) {
         if let Some(arguments) =
@@ -91,9 +123,7 @@ fn choice_edits(choice: Value<'_>, context: &Context, patch: &mut Patch<'_>) {
         {
             patch.replace_string(arguments, arguments.raw());
         }
-        if let Some(id) = call.get("id").filter(|id| id.str().is_none_or(|id| id.is_empty())) {
-            patch.replace_string(id, &context.id("call_", place));
-        }
+        put(call, &call_members(call, || context.id("call_", place)), patch);
     }
     message_edits(message, patch);
 }
@@ -103,23 +133,30 @@ fn message_edits(message: Value<'_>, patch: &mut Patch<'_>) {
     let list = message.get("content").filter(|content| content.kind() == Kind::Array);
     let named = message.given("reasoning_content").is_some();
     let other = message.text_of("reasoning").is_some() && !named;
-    if list.is_none() && !other {
+    let lacks = message.get("content").is_none();
+    if list.is_none() && !other && !lacks {
         return;
     }
     let (text, thoughts) = list.map(split).unwrap_or_default();
     let mut added = Vec::new();
-    if !thoughts.is_empty() && !named && !other {
+    let thinks = !thoughts.is_empty() && !named && !other;
+    if lacks {
+        added.push(("content", "null".to_owned()));
+    }
+    if thinks {
         added.push(("reasoning_content", joined(&thoughts)));
     }
     let edit = |name: &Text<'_>, value: Value<'_>| match name.decode().as_ref() {
         "content" if value.kind() == Kind::Array => Edit::Replace(joined(&text)),
+        // it stands there as null
+        "reasoning_content" if other || thinks => Edit::Remove,
         "reasoning" if other => Edit::Rename("reasoning_content".to_owned()),
         _ => Edit::Keep,
     };
     patch.object(message, edit, &added);
 }
 
-fn joined(texts: &[Text<'_>]) -> String {
+pub(super) fn joined(texts: &[Text<'_>]) -> String {
     let mut out = Writer::default();
     out.texts(texts);
     String::from_utf8(out.finish()).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! Streams for clients that speak the dialect already: each chunk is forwarded as it is unless something has to change.
 
-use super::forward_answer::{finish, quoted, split, usage_json};
+use super::calls::Calls;
+use super::forward_answer::{call_members, finish, joined, put, quoted, split, usage_json};
 use super::{error, usage};
 use crate::client::chat;
 use crate::context::Context;
@@ -21,7 +22,7 @@ pub(super) struct Forward {
     model: Option<String>,
     choices: BTreeMap<u32, Choice>,
     usage: Option<Usage>,
-    /// The provider's own words for it, where its parts add up.
+    /// The provider's own words for it, with numbers that add up.
     usage_json: Option<String>,
     done: bool,
 }
@@ -30,8 +31,7 @@ pub(super) struct Forward {
 struct Choice {
     has_role: bool,
     is_finished: bool,
-    /// Calls of tools, by the index that the client sees: the provider's id, to know a call that has no index.
-    calls: Vec<String>,
+    calls: Calls,
 }
 
 impl Forward {
@@ -58,7 +58,7 @@ impl Forward {
         }
         if let Some(told) = usage::find(root) {
             self.usage = Some(usage::read(told));
-            self.usage_json = usage::adds_up(told).then(|| told.raw().to_owned());
+            self.usage_json = Some(usage::mended(told));
         }
         let choices = root.get("choices");
         let has_choices = choices.is_some_and(|choices| choices.elements().next().is_some());
@@ -69,12 +69,15 @@ impl Forward {
         }
         let mut patch = Patch::new(doc);
         for choice in choices.iter().flat_map(Value::elements) {
-            if choice.str_of("finish_reason").as_deref() == Some("error") {
-                return Err(ApiError::new(502, "the provider ended its answer with an error").code("upstream_error"));
+            if let Some(error) = error::of_choice(choice) {
+                return Err(error);
             }
             self.choice(choice, &mut patch);
         }
-        self.members(root, &mut patch);
+        // what says nothing yet (Azure's first chunk) has no id either
+        if has_choices {
+            self.members(root, &mut patch);
+        }
         out.extend_from_slice(b"data: ");
         if patch.is_empty() {
             push_line(doc.text().as_bytes(), out);
@@ -92,34 +95,33 @@ impl Forward {
                 .filter(|value| value.str().is_none_or(|text| !text.is_empty()))
                 .map(|value| value.raw().to_owned())
         };
-        if self.id.is_none() {
-            self.id = raw("id");
-        }
-        if self.created.is_none() {
-            self.created = raw("created");
-        }
-        if self.model.is_none() {
-            self.model = match renames_model(&self.context) {
-                true => Some(quoted(&self.context.asked_model)),
-                false => raw("model"),
-            };
-        }
-        let wanted = |name: &str| match name {
-            "id" => self.id.as_deref(),
-            "created" => self.created.as_deref(),
-            "model" => self.model.as_deref(),
-            _ => None,
-        };
+        let Self { context, id, created, model, .. } = self;
+        let id = id.get_or_insert_with(|| raw("id").unwrap_or_else(|| quoted(&chat::answer_id(None, context))));
+        let created = created.get_or_insert_with(|| raw("created").unwrap_or_else(|| context.created.to_string()));
+        let model = model.get_or_insert_with(|| match renames_model(context) {
+            true => quoted(&context.asked_model),
+            false => raw("model").unwrap_or_else(|| quoted(&context.model(None))),
+        });
+        let object = "\"chat.completion.chunk\"";
+        let wanted = [("id", id.as_str()), ("object", object), ("created", created), ("model", model)];
         let edit = |name: &Text<'_>, value: Value<'_>| match name.decode().as_ref() {
-            "usage" | "x_groq" => Edit::Remove,
-            name => match wanted(name) {
-                Some(json) if json != value.raw() => Edit::Replace(json.to_owned()),
+            // nobody minds the word that there is none yet
+            "usage" if value.is_null() && context.want_usage => Edit::Keep,
+            "usage" => Edit::Remove,
+            "x_groq" if value.get("usage").is_some() => Edit::Remove,
+            name => match wanted.iter().find(|(known, _)| *known == name) {
+                Some((_, json)) if *json != value.raw() => Edit::Replace((*json).to_owned()),
                 _ => Edit::Keep,
             },
         };
-        let needs = root.members().any(|(name, value)| edit(&name, value) != Edit::Keep);
-        if needs {
-            patch.object(root, edit, &[]);
+        let added: Vec<(&str, String)> = wanted
+            .iter()
+            .filter(|(name, _)| root.get(name).is_none())
+            .map(|(name, json)| (*name, (*json).to_owned()))
+            .collect();
+        let changes = !added.is_empty() || root.members().any(|(name, value)| edit(&name, value) != Edit::Keep);
+        if changes {
+            patch.object(root, edit, &added);
         }
     }
 
@@ -135,7 +137,7 @@ impl Forward {
             .filter_map(|delta| delta.get("tool_calls"))
             .flat_map(|calls| calls.elements().collect::<Vec<_>>())
         {
-            state.call(call, patch);
+            state.call(call, index, &self.context, patch);
         }
         if let Some(reason) = choice.get("finish_reason").filter(|reason| !reason.is_null()) {
             let text = reason.str().unwrap_or_default();
@@ -157,49 +159,64 @@ impl Forward {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) {
+    /// The provider says that it is done, or has given each answer its reason.
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), ApiError> {
+        if self.choices.is_empty() {
+            return Err(ApiError::truncated());
+        }
+        // done without a reason: the stream is whole, and the reason not known
+        let unfinished: Vec<(u32, &str)> = self
+            .choices
+            .iter()
+            .filter(|(_, choice)| !choice.is_finished)
+            .map(|(index, choice)| (*index, finish("", !choice.calls.is_empty()).unwrap_or("stop")))
+            .collect();
+        for (index, reason) in unfinished {
+            self.made(&format!(r#"[{{"index":{index},"delta":{{}},"finish_reason":"{reason}"}}]"#), None, out);
+        }
         if self.context.want_usage {
             let usage = self.usage_json.take().unwrap_or_else(|| usage_json(&self.usage.unwrap_or_default()));
-            let mut chunk = Writer::default();
-            chunk.object(|chunk| {
-                let id = self.id.clone().unwrap_or_else(|| quoted(&chat::answer_id(None, &self.context)));
-                chunk.key("id").raw(&id);
-                chunk.key("object").string("chat.completion.chunk");
-                chunk.key("created").raw(self.created.as_deref().unwrap_or(&self.context.created.to_string()));
-                let model = self.model.clone().unwrap_or_else(|| quoted(&self.context.model(None)));
-                chunk.key("model").raw(&model);
-                chunk.key("choices").raw("[]");
-                chunk.key("usage").raw(&usage);
-            });
-            out.extend_from_slice(b"data: ");
-            push_line(&chunk.finish(), out);
-            out.extend_from_slice(b"\n\n");
+            self.made("[]", Some(&usage), out);
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
         self.done = true;
+        Ok(())
+    }
+
+    /// A chunk that the provider has not sent.
+    fn made(&self, choices: &str, usage: Option<&str>, out: &mut Vec<u8>) {
+        let mut chunk = Writer::default();
+        chunk.object(|chunk| {
+            let id = self.id.clone().unwrap_or_else(|| quoted(&chat::answer_id(None, &self.context)));
+            chunk.key("id").raw(&id);
+            chunk.key("object").string("chat.completion.chunk");
+            chunk.key("created").raw(self.created.as_deref().unwrap_or(&self.context.created.to_string()));
+            let model = self.model.clone().unwrap_or_else(|| quoted(&self.context.model(None)));
+            chunk.key("model").raw(&model);
+            chunk.key("choices").raw(choices);
+            if let Some(usage) = usage {
+                chunk.key("usage").raw(usage);
+            }
+        });
+        out.extend_from_slice(b"data: ");
+        push_line(&chunk.finish(), out);
+        out.extend_from_slice(b"\n\n");
     }
 }
 
 impl Choice {
-    /// Calls get indexes where the provider gives none, and arguments become text.
-    fn call(&mut self, call: Value<'_>, patch: &mut Patch<'_>) {
-        let id = call.str_of("id").unwrap_or_default();
-        let given = call.u64_of("index").and_then(|index| usize::try_from(index).ok());
-        let place = match given {
-            Some(index) => index,
-            None if id.is_empty() => self.calls.len().saturating_sub(1),
-            None => self.calls.iter().position(|known| *known == id).unwrap_or(self.calls.len()),
-        };
-        if place >= self.calls.len() && self.calls.len() < MAX_CHOICES {
-            self.calls.push(id.into_owned());
+    /// Calls get indexes and ids where the provider gives none, and arguments become text.
+    fn call(&mut self, call: Value<'_>, choice: u32, context: &Context, patch: &mut Patch<'_>) {
+        let Some(place) = self.calls.place(call) else { return };
+        let mut wanted = Vec::new();
+        if call.u64_of("index") != u64::try_from(place.at).ok() {
+            wanted.push(("index", place.at.to_string()));
         }
-        if given.is_none() {
-            patch.object(
-                call,
-                |name, _| if *name == "index" { Edit::Remove } else { Edit::Keep },
-                &[("index", place.to_string())],
-            );
+        if place.is_new {
+            let number = u32::try_from(place.at + 1).unwrap_or(u32::MAX).saturating_add(choice.saturating_mul(1000));
+            wanted.extend(call_members(call, || context.id("call_", number)));
         }
+        put(call, &wanted, patch);
         if let Some(arguments) =
             call.at(&["function", "arguments"]).filter(|arguments| arguments.kind() == Kind::Object)
         {
@@ -209,31 +226,30 @@ impl Choice {
 
     /// The role once, and thoughts under one name.
     fn delta(&mut self, delta: Value<'_>, patch: &mut Patch<'_>) {
+        let has_role = delta.str_of("role").is_some_and(|role| !role.is_empty());
         let repeats = delta.get("role").is_some() && self.has_role;
-        let lacks = delta.given("role").is_none() && !self.has_role && delta.members().next().is_some();
-        self.has_role = self.has_role || delta.given("role").is_some() || lacks;
+        let lacks = !has_role && !self.has_role && (self.is_finished || delta.members().next().is_some());
+        self.has_role = self.has_role || has_role || lacks;
         let list = delta.get("content").filter(|content| content.kind() == Kind::Array);
         let other = delta.text_of("reasoning").is_some() && delta.given("reasoning_content").is_none();
         if !repeats && !lacks && list.is_none() && !other {
             return;
         }
         let (said, thought) = list.map(split).unwrap_or_default();
-        let joined = |texts: &[Text<'_>]| {
-            let mut out = Writer::default();
-            out.texts(texts);
-            String::from_utf8(out.finish()).unwrap_or_default()
-        };
         let mut added = Vec::new();
         if lacks {
             added.push(("role", "\"assistant\"".to_owned()));
         }
-        if !thought.is_empty() {
+        let thinks = !thought.is_empty() && !other && delta.given("reasoning_content").is_none();
+        if thinks {
             added.push(("reasoning_content", joined(&thought)));
         }
         let edit = |name: &Text<'_>, value: Value<'_>| match name.decode().as_ref() {
             "role" if repeats || lacks => Edit::Remove,
             "content" if value.kind() == Kind::Array && said.is_empty() => Edit::Remove,
             "content" if value.kind() == Kind::Array => Edit::Replace(joined(&said)),
+            // it stands there as null
+            "reasoning_content" if other || thinks => Edit::Remove,
             "reasoning" if other => Edit::Rename("reasoning_content".to_owned()),
             _ => Edit::Keep,
         };
@@ -251,7 +267,8 @@ impl Stage for Forward {
         match item {
             Item::Comment => out.extend_from_slice(b": ping\n\n"),
             Item::Exception { .. } => {}
-            Item::Event { data, .. } if data.trim_ascii() == b"[DONE]" => self.finish(out),
+            Item::Event { data, .. } if data.trim_ascii() == b"[DONE]" => self.finish(out)?,
+            Item::Event { name: b"error", data } => return Err(error::event(data)),
             Item::Event { data, .. } => {
                 let doc =
                     Doc::parse(data, Limits::default()).map_err(|error| ApiError::unreadable(&error.to_string()))?;
@@ -270,8 +287,7 @@ impl Stage for Forward {
             return Err(ApiError::truncated());
         }
         // some leave out the last word
-        self.finish(out);
-        Ok(())
+        self.finish(out)
     }
 
     fn error(&mut self, error: &ApiError, out: &mut Vec<u8>) {

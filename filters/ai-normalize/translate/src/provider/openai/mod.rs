@@ -1,5 +1,6 @@
 //! OpenAI, and providers that speak like it: a table entry each.
 
+mod calls;
 mod encode;
 mod error;
 mod forward;
@@ -63,7 +64,7 @@ impl Provider for Compatible {
     }
 
     fn others(&self) -> &'static [&'static str] {
-        &["audio", "prediction", "prompt_cache_key", "store", "web_search_options", "min_p", "repetition_penalty"]
+        &encode::OTHERS
     }
 
     fn variables(&self) -> &'static [&'static str] {
@@ -71,7 +72,7 @@ impl Provider for Compatible {
     }
 
     fn chat(&self, request: &Request<'_>, target: &Target<'_>, report: &mut Report) -> Result<Outgoing, ApiError> {
-        let written = encode::chat(request, self.0.top_k, target, report)?;
+        let written = encode::chat(request, self.0, target, report)?;
         let doc = Doc::parse(&written, Limits::default())
             .map_err(|_| ApiError::new(500, "the request could not be written"))?;
         self.request(&doc, Operation::Chat, target, report)
@@ -104,6 +105,9 @@ impl Provider for Compatible {
             out.key("input").array(|out| texts.iter().for_each(|text| out.text(text)));
             if let Some(dimensions) = request.dimensions {
                 out.key("dimensions").raw(dimensions);
+            }
+            if let Some(user) = &request.user {
+                out.key("user").text(user);
             }
         });
         let written = out.finish();

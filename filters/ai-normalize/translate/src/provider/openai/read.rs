@@ -14,13 +14,19 @@ pub(super) fn response(root: Value<'_>) -> Result<Response<'_>, ApiError> {
         id: root.text_of("id"),
         model: root.text_of("model"),
         created: root.u64_of("created"),
-        choices: (0..).zip(choices.elements()).map(|(place, choice)| read_choice(choice, place)).collect(),
+        choices: (0..)
+            .zip(choices.elements())
+            .map(|(place, choice)| read_choice(choice, place))
+            .collect::<Result<_, _>>()?,
         usage: usage::find(root).map(usage::read),
         service_tier: root.text_of("service_tier"),
     })
 }
 
-fn read_choice(choice: Value<'_>, place: u32) -> Choice<'_> {
+fn read_choice(choice: Value<'_>, place: u32) -> Result<Choice<'_>, ApiError> {
+    if let Some(error) = error::of_choice(choice) {
+        return Err(error);
+    }
     let mut parts = Vec::new();
     let message = choice.given("message");
     let text = |name: &str| message.and_then(|message| message.text_of(name)).filter(|text| !text.is_empty());
@@ -41,13 +47,13 @@ fn read_choice(choice: Value<'_>, place: u32) -> Choice<'_> {
     parts.extend(calls.iter().flat_map(Value::elements).filter_map(call).map(Part::ToolCall));
     let has_calls = parts.iter().any(|part| matches!(part, Part::ToolCall(_)));
     let (finish, stop_sequence) = finish(choice);
-    Choice {
+    Ok(Choice {
         index: choice.u64_of("index").and_then(|index| u32::try_from(index).ok()).unwrap_or(place),
         parts,
         finish: finish.with_calls(has_calls),
         stop_sequence,
         logprobs: choice.given("logprobs"),
-    }
+    })
 }
 
 fn call(call: Value<'_>) -> Option<ToolCall<'_>> {

@@ -1,14 +1,15 @@
 //! Reading a stream of chunks.
 
+use super::calls::Calls;
 use super::{error, forward_answer, read, usage};
-use crate::ir::{ApiError, Event};
+use crate::ir::{ApiError, Event, Finish};
 use crate::provider::Reader;
 use crate::stream::Item;
 use span_json::{Doc, Kind, Limits, Text, Value};
 use std::collections::BTreeMap;
 
-/// Most calls and answers that are told apart.
-const MAX_SLOTS: usize = 4096;
+/// Most answers of one request that are told apart.
+const MAX_CHOICES: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct ChunkReader {
@@ -19,8 +20,7 @@ pub(super) struct ChunkReader {
 #[derive(Debug, Default)]
 struct Choice {
     is_finished: bool,
-    /// Ids of calls, in the order they came; where there is an index, it is the place.
-    calls: Vec<String>,
+    calls: Calls,
 }
 
 impl ChunkReader {
@@ -38,8 +38,8 @@ impl ChunkReader {
             out(Event::Start { id: text("id"), model: text("model"), created: root.u64_of("created") });
         }
         for choice in choices.iter().flat_map(Value::elements) {
-            if choice.str_of("finish_reason").as_deref() == Some("error") {
-                return Err(ApiError::new(502, "the provider ended its answer with an error").code("upstream_error"));
+            if let Some(error) = error::of_choice(choice) {
+                return Err(error);
             }
             self.choice(choice, out);
         }
@@ -48,7 +48,7 @@ impl ChunkReader {
 
     fn choice(&mut self, choice: Value<'_>, out: &mut dyn FnMut(Event<'_>)) {
         let index = choice.u64_of("index").and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
-        if self.choices.len() >= MAX_SLOTS && !self.choices.contains_key(&index) {
+        if self.choices.len() >= MAX_CHOICES && !self.choices.contains_key(&index) {
             return;
         }
         let state = self.choices.entry(index).or_default();
@@ -77,33 +77,21 @@ impl ChunkReader {
                 state.call(call, index, out);
             }
         }
-        let (finish, stop_sequence) = read::finish(choice);
         let is_given = choice.str_of("finish_reason").is_some_and(|reason| !matches!(reason.as_ref(), "" | "null"));
         if is_given && !state.is_finished {
-            state.is_finished = true;
-            out(Event::Finish { choice: index, finish: finish.with_calls(!state.calls.is_empty()), stop_sequence });
+            state.finish(index, read::finish(choice), out);
         }
     }
 }
 
 impl Choice {
     fn call(&mut self, call: Value<'_>, choice: u32, out: &mut dyn FnMut(Event<'_>)) {
-        let id = call.text_of("id").filter(|id| !id.is_empty());
-        let known = id.as_ref().map(|id| id.decode().into_owned()).unwrap_or_default();
-        let given = call.u64_of("index").and_then(|index| usize::try_from(index).ok());
-        let place = match given {
-            Some(index) => index.min(self.calls.len()),
-            None if known.is_empty() => self.calls.len().saturating_sub(1),
-            None => self.calls.iter().position(|other| *other == known).unwrap_or(self.calls.len()),
-        };
-        let slot = u32::try_from(place).unwrap_or(u32::MAX);
+        let Some(place) = self.calls.place(call) else { return };
+        let slot = u32::try_from(place.at).unwrap_or(u32::MAX);
         let function = call.get("function");
-        if place >= self.calls.len() {
+        if place.is_new {
+            let id = call.text_of("id").filter(|id| !id.is_empty());
             let name = function.and_then(|function| function.text_of("name")).unwrap_or_else(|| Text::from(""));
-            if self.calls.len() >= MAX_SLOTS {
-                return;
-            }
-            self.calls.push(known);
             let signature = call.at(&["extra_content", "google", "thought_signature"]).and_then(|value| value.text());
             out(Event::ToolStart { choice, slot, id, name, signature });
         }
@@ -116,6 +104,15 @@ impl Choice {
             out(Event::ToolArguments { choice, slot, fragment });
         }
     }
+
+    /// Nothing comes behind the reason, the ends of calls neither.
+    fn finish(&mut self, choice: u32, (finish, stop): (Finish, Option<Text<'_>>), out: &mut dyn FnMut(Event<'_>)) {
+        self.is_finished = true;
+        for slot in 0..self.calls.len() {
+            out(Event::ToolEnd { choice, slot: u32::try_from(slot).unwrap_or(u32::MAX) });
+        }
+        out(Event::Finish { choice, finish: finish.with_calls(!self.calls.is_empty()), stop_sequence: stop });
+    }
 }
 
 impl Reader for ChunkReader {
@@ -123,7 +120,8 @@ impl Reader for ChunkReader {
         match item {
             Item::Comment => out(Event::Ping),
             Item::Exception { .. } => {}
-            Item::Event { data, .. } if data.trim_ascii() == b"[DONE]" => self.finish(out),
+            Item::Event { data, .. } if data.trim_ascii() == b"[DONE]" => self.finish(out)?,
+            Item::Event { name: b"error", data } => return Err(error::event(data)),
             Item::Event { data, .. } => {
                 let doc =
                     Doc::parse(data, Limits::default()).map_err(|error| ApiError::unreadable(&error.to_string()))?;
@@ -137,18 +135,20 @@ impl Reader for ChunkReader {
         if self.choices.is_empty() || self.choices.values().any(|choice| !choice.is_finished) {
             return Err(ApiError::truncated());
         }
-        self.finish(out);
-        Ok(())
+        self.finish(out)
     }
 }
 
 impl ChunkReader {
-    fn finish(&mut self, out: &mut dyn FnMut(Event<'_>)) {
-        for (choice, state) in &self.choices {
-            for slot in 0..state.calls.len() {
-                out(Event::ToolEnd { choice: *choice, slot: u32::try_from(slot).unwrap_or(u32::MAX) });
-            }
+    /// The provider says that it is done, or has given each answer its reason.
+    fn finish(&mut self, out: &mut dyn FnMut(Event<'_>)) -> Result<(), ApiError> {
+        if self.choices.is_empty() {
+            return Err(ApiError::truncated());
+        }
+        for (choice, state) in self.choices.iter_mut().filter(|(_, state)| !state.is_finished) {
+            state.finish(*choice, (Finish::Unknown, None), out);
         }
         out(Event::End);
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What an answer cost, in the shapes that servers tell it.
 
 use crate::ir::Usage;
-use span_json::Value;
+use span_json::{Value, Writer};
 
 /// OpenAI's `usage`, and what others make of it. Numbers that are none count as 0.
 pub(super) fn read(usage: Value<'_>) -> Usage {
@@ -31,6 +31,38 @@ pub(super) fn find<'a>(answer: Value<'a>) -> Option<Value<'a>> {
     answer.given("usage").or_else(|| answer.at(&["x_groq", "usage"]).filter(|usage| !usage.is_null()))
 }
 
+/// The same in numbers that add up, and what else it says as it stands.
+pub(super) fn mended(usage: Value<'_>) -> String {
+    const TOTALS: [&str; 3] = ["prompt_tokens", "completion_tokens", "total_tokens"];
+    const DETAILS: &str = "prompt_tokens_details";
+    if adds_up(usage) {
+        return usage.raw().to_owned();
+    }
+    let read = read(usage);
+    let details = usage.given(DETAILS);
+    let lacks_cached = read.cached > 0 && details.is_none_or(|details| details.get("cached_tokens").is_none());
+    let mut out = Writer::default();
+    out.object(|out| {
+        for (name, number) in TOTALS.into_iter().zip([read.input, read.output, read.total()]) {
+            out.key(name).number(number);
+        }
+        if lacks_cached {
+            out.key(DETAILS).object(|out| {
+                for (name, value) in details.iter().flat_map(Value::members) {
+                    out.key_text(&name).value(value);
+                }
+                out.key("cached_tokens").number(read.cached);
+            });
+        }
+        for (name, value) in usage.members() {
+            if !TOTALS.iter().any(|known| name == **known) && !(lacks_cached && name == *DETAILS) {
+                out.key_text(&name).value(value);
+            }
+        }
+    });
+    String::from_utf8(out.finish()).unwrap_or_default()
+}
+
 /// Whether the parts of a `usage` add up to its total as they stand.
 pub(super) fn adds_up(usage: Value<'_>) -> bool {
     let read = read(usage);
@@ -44,6 +76,28 @@ pub(super) fn adds_up(usage: Value<'_>) -> bool {
 mod tests {
     use super::*;
     use span_json::{Doc, Limits};
+
+    #[test]
+    fn what_does_not_add_up_is_mended_and_the_rest_stays() {
+        for (text, expected) in [
+            (
+                r#"{"prompt_tokens":9, "completion_tokens":4,"total_tokens":13}"#,
+                r#"{"prompt_tokens":9, "completion_tokens":4,"total_tokens":13}"#,
+            ),
+            (
+                r#"{"cost":0.10,"prompt_tokens":9,"completion_tokens":4}"#,
+                r#"{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13,"cost":0.10}"#,
+            ),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13,"prompt_cache_hit_tokens":5,"prompt_tokens_details":{"x":1}}"#,
+                r#"{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13,"prompt_tokens_details":{"x":1,"cached_tokens":5},"prompt_cache_hit_tokens":5}"#,
+            ),
+            ("7", r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#),
+        ] {
+            let doc = Doc::parse(text.as_bytes(), Limits::default()).unwrap();
+            assert_eq!(mended(doc.root()), expected);
+        }
+    }
 
     #[test]
     fn each_shape_tells_the_same() {
