@@ -55,7 +55,8 @@ pub(super) fn mended(usage: Value<'_>) -> String {
             });
         }
         for (name, value) in usage.members() {
-            if !TOTALS.iter().any(|known| name == **known) && !(lacks_cached && name == *DETAILS) {
+            let is_written = TOTALS.iter().any(|known| name == **known) || (lacks_cached && name == *DETAILS);
+            if !is_written {
                 out.key_text(&name).value(value);
             }
         }
