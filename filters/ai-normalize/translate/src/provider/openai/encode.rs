@@ -1,5 +1,6 @@
 //! Requests of clients that speak another dialect.
 
+use super::forward::SAMPLING;
 use super::table::Entry;
 use crate::ir::{ApiError, Format, Part, Reasoning, Request, Role, Source, Tool, ToolChoice, ToolResult};
 use crate::report::Report;
@@ -31,6 +32,10 @@ pub(super) fn chat(
     Ok(out.finish())
 }
 
+fn takes(name: &str, entry: &Entry, target: &Target<'_>) -> bool {
+    !entry.drop.contains(&name) && (target.capabilities.sampling || !SAMPLING.contains(&name))
+}
+
 fn params(
     request: &Request<'_>,
     entry: &Entry,
@@ -40,7 +45,7 @@ fn params(
 ) -> Result<(), ApiError> {
     let params = &request.params;
     // what the provider refuses has been reported by the client's name for it
-    let takes = |name: &&str| !entry.drop.contains(name);
+    let takes = |name: &&str| takes(name, entry, target);
     let max_tokens = target.quirks.max_tokens.as_deref().unwrap_or("max_completion_tokens");
     let numbers = [
         (max_tokens, params.max_tokens),
@@ -58,7 +63,7 @@ fn params(
             out.key(name).raw(digits);
         }
     }
-    if !params.stop.is_empty() {
+    if !params.stop.is_empty() && takes(&"stop") {
         const MOST: usize = 4;
         if params.stop.len() > MOST {
             report.adapt("stop", "the provider takes four at most")?;
@@ -142,7 +147,7 @@ fn tools(request: &Request<'_>, entry: &Entry, target: &Target<'_>, out: &mut Wr
             out.key("function").object(|out| out.key("name").text(name));
         }),
     }
-    let takes_parallel = !entry.drop.contains(&"parallel_tool_calls");
+    let takes_parallel = takes("parallel_tool_calls", entry, target);
     if let Some(parallel) = request.params.parallel_tool_calls.filter(|_| takes_parallel) {
         out.key("parallel_tool_calls").bool(parallel);
     }

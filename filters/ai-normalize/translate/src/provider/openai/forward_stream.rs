@@ -74,10 +74,7 @@ impl Forward {
             }
             self.choice(choice, &mut patch);
         }
-        // what says nothing yet (Azure's first chunk) has no id either
-        if has_choices {
-            self.members(root, &mut patch);
-        }
+        self.members(root, &mut patch);
         out.extend_from_slice(b"data: ");
         if patch.is_empty() {
             push_line(doc.text().as_bytes(), out);
