@@ -159,6 +159,7 @@ impl Asked {
             model_name: compiled.config.model_name,
             stream: made.stream,
             want_usage: made.want_usage,
+            echo: made.echo,
             hints: made.outgoing.hints,
         };
         let answering = Answering {

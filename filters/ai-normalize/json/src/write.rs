@@ -117,6 +117,13 @@ impl Writer {
         self.out.extend_from_slice(json.as_bytes());
     }
 
+    /// Members that are JSON already, in an object: `"a":1,"b":2`.
+    pub fn members(&mut self, json: &str) {
+        if !json.is_empty() {
+            self.raw(json);
+        }
+    }
+
     /// A whole number.
     pub fn number(&mut self, number: u64) {
         self.raw(&number.to_string());

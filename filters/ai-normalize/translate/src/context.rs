@@ -19,6 +19,8 @@ pub struct Context {
     pub stream: bool,
     /// The client asked for what it cost, as part of the stream.
     pub want_usage: bool,
+    /// Members of the request that the answer repeats, as JSON without braces.
+    pub echo: String,
     /// What the request's translation has left to know.
     pub hints: Hints,
 }

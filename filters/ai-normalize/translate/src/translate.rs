@@ -98,6 +98,8 @@ pub struct Translated {
     pub stream: bool,
     /// The client wants to see what a stream cost.
     pub want_usage: bool,
+    /// What the answer repeats of the request.
+    pub echo: String,
 }
 
 /// Translates a request, or forwards it.
@@ -117,7 +119,7 @@ pub fn request(
     let want_usage = client.wants_usage(root);
     if let Some(native) = provider.native(client.kind(), operation, target) {
         let outgoing = native.request(doc, operation, target, report)?;
-        return Ok(Translated { outgoing, native: true, stream, want_usage });
+        return Ok(Translated { outgoing, native: true, stream, want_usage, echo: String::new() });
     }
     let outgoing = match operation {
         Operation::Embeddings => {
@@ -157,7 +159,7 @@ pub fn request(
             }
         }
     };
-    Ok(Translated { outgoing, native: false, stream, want_usage })
+    Ok(Translated { outgoing, native: false, stream, want_usage, echo: client.echo(root) })
 }
 
 /// Refuses what a model cannot take: an answer that is not about it would be a wrong one.

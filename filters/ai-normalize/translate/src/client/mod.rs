@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod embeddings;
 pub mod messages;
+pub mod responses;
 
 use crate::context::Context;
 use crate::ir::{ApiError, Event, Param, Request, Response};
@@ -10,7 +11,7 @@ use span_json::Value;
 use std::fmt::Debug;
 
 /// All of them.
-pub static ALL: &[&dyn Client] = &[&chat::Chat, &messages::Messages];
+pub static ALL: &[&dyn Client] = &[&chat::Chat, &messages::Messages, &responses::Responses];
 
 /// The dialect of that name.
 pub fn find(name: &str) -> Option<&'static dyn Client> {
@@ -45,6 +46,12 @@ pub trait Client: Sync + Debug {
     fn wants_usage(&self, request: Value<'_>) -> bool {
         let _ = request;
         true
+    }
+
+    /// Members of a request that an answer repeats, as JSON without braces.
+    fn echo(&self, request: Value<'_>) -> String {
+        let _ = request;
+        String::new()
     }
 
     /// A request.

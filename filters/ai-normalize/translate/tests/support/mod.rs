@@ -56,6 +56,7 @@ impl Pair {
         let mut report = Report::new(self.strict);
         let sent = translate::request(client, provider, operation, &doc, &target, &mut report)?;
         let context = Context {
+            echo: sent.echo.clone(),
             unique: "u1".into(),
             created: 1_700_000_000,
             asked_model: request["model"].as_str().unwrap_or_default().into(),
