@@ -352,8 +352,12 @@ impl<'a> Request<'a> {
     /// 400 with the id that is alone.
     pub fn check_tool_results(&self) -> Result<(), ApiError> {
         let mut open: Vec<&Text<'a>> = Vec::new();
+        let mut before = Role::User;
         for turn in &self.turns {
-            if turn.role == Role::Assistant
+            // calls of one turn may come one by one
+            let begins = std::mem::replace(&mut before, turn.role) == Role::User;
+            if begins
+                && turn.role == Role::Assistant
                 && let Some(id) = open.first()
             {
                 return Err(
