@@ -765,3 +765,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn more_answers_than_a_provider_gives_are_refused() {
+    let request = |n: u32| json!({"model": "m", "n": n, "messages": [{"role": "user", "content": "x"}]});
+    let pair = pair("openai", "deepseek").strict();
+    assert_eq!(pair.chat(request(1)).body.get("n"), None);
+    assert_eq!(pair.refused(request(2)).param.as_deref(), Some("n"));
+}

@@ -93,6 +93,13 @@ impl Members<'_, '_> {
             "stream_options" if self.is_chat => return self.stream_options(value),
             // refused or renamed, it would be by its value; null is none
             _ if value.is_null() => return Edit::Keep,
+            "n" if self.is_chat && self.quirks().drop.iter().any(|known| known == name) => {
+                // one answer is what there is anyway; of more, all but one would be missing
+                if value.raw() != "1" {
+                    self.refusal.get_or_insert(ApiError::unsupported("n", "this provider gives one answer"));
+                }
+                return Edit::Remove;
+            }
             _ if self.quirks().drop.iter().any(|known| known == name) => return self.drop(name, REFUSED),
             _ if self.is_chat && !self.target.capabilities.sampling && SAMPLING.contains(&name) => {
                 return self.drop(name, "this model does not take it");

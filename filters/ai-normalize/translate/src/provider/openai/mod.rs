@@ -47,6 +47,7 @@ impl Provider for Compatible {
         let dropped = |name| self.0.drop.contains(&name);
         let renamed = self.0.rename.iter().find(|(from, _)| *from == param.name()).map(|(_, to)| *to);
         match param {
+            Param::N if dropped("n") => Support::Refused,
             param if dropped(param.name()) => Support::None,
             param if !capabilities.sampling && forward::SAMPLING.contains(&param.name()) => Support::None,
             Param::TopK if !self.0.top_k => Support::None,
