@@ -72,11 +72,14 @@ impl Pending {
         if let Some(model) = model {
             model.counters.usage(&usage, env);
         }
+        if !compiled.config.log_fields {
+            return;
+        }
         for (name, count) in [
-            ("ai_input_tokens", usage.input),
-            ("ai_output_tokens", usage.output),
-            ("ai_cached_tokens", usage.cached),
-            ("ai_reasoning_tokens", usage.reasoning),
+            ("sluice_ai_input_tokens", usage.input),
+            ("sluice_ai_output_tokens", usage.output),
+            ("sluice_ai_cached_tokens", usage.cached),
+            ("sluice_ai_reasoning_tokens", usage.reasoning),
         ] {
             env.set_log_field(name, count.to_string().as_bytes());
         }

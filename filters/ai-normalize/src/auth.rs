@@ -50,18 +50,28 @@ impl Credentials {
         Ok(Self(auth.clone()))
     }
 
-    /// Takes what the client said of itself out of a request, and puts in what the provider is told.
-    pub(crate) fn apply(&self, head: &mut Head, env: &dyn Env) -> Result<(), MissingKey> {
-        let key = |source: &KeySource, head: &mut Head| match source {
+    /// The header that its key comes in.
+    pub(crate) fn key_header(&self) -> Option<&str> {
+        match &self.0 {
+            Auth::Bearer(KeySource::Header(name)) | Auth::Header { key: KeySource::Header(name), .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Takes what the client said of itself out of a request, and puts in what the provider is told. Keys of other providers, which
+    /// come in these headers, do not go on either.
+    pub(crate) fn apply(&self, key_headers: &[String], head: &mut Head, env: &dyn Env) -> Result<(), MissingKey> {
+        let key = |source: &KeySource, head: &Head| match source {
             KeySource::Env(name) => env.variable(name).map(String::into_bytes),
-            KeySource::Header(name) => {
-                let value = head.get(name).map(<[u8]>::to_vec);
-                head.remove(name);
-                value.filter(|value| !value.is_empty())
-            }
+            KeySource::Header(name) => head.get(name).map(<[u8]>::to_vec).filter(|value| !value.is_empty()),
         };
         let set = match &self.0 {
-            Auth::Client => return Ok(()),
+            Auth::Client => {
+                for name in key_headers.iter().filter(|name| !CLIENT_AUTH.contains(&name.as_str())) {
+                    head.remove(name);
+                }
+                return Ok(());
+            }
             Auth::None => None,
             Auth::Bearer(source) => {
                 let key = key(source, head).ok_or(MissingKey)?;
@@ -71,7 +81,7 @@ impl Credentials {
             }
             Auth::Header { name, key: source } => Some((name.as_str(), key(source, head).ok_or(MissingKey)?)),
         };
-        for name in CLIENT_AUTH {
+        for name in CLIENT_AUTH.iter().copied().chain(key_headers.iter().map(String::as_str)) {
             head.remove(name);
         }
         match set {
@@ -79,5 +89,60 @@ impl Credentials {
             Some((name, value)) => head.set(name, &value).map_err(|_| MissingKey),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filter_kit::FixedEnv;
+
+    fn head() -> Head {
+        Head::from_fields([
+            (&b":method"[..], &b"POST"[..]),
+            (b":path", b"/"),
+            (b"authorization", b"Bearer of-the-client"),
+            (b"cookie", b"a=b"),
+            (b"x-key-a", b"ka"),
+            (b"x-key-b", b"kb"),
+        ])
+    }
+
+    fn names(head: &Head) -> Vec<String> {
+        let names = head.iter().map(|(name, _)| String::from_utf8(name.to_vec()).unwrap());
+        names.filter(|name| !name.starts_with(':')).collect()
+    }
+
+    #[test]
+    fn a_provider_gets_its_own_key_and_nobody_elses() {
+        let all = ["x-key-a".to_owned(), "x-key-b".to_owned()];
+        let own = KeySource::Header("x-key-a".to_owned());
+        let env = FixedEnv::default();
+        for (auth, expected) in [
+            (Auth::Bearer(own.clone()), &["authorization"][..]),
+            (Auth::Header { name: "x-api-key".to_owned(), key: own.clone() }, &["x-api-key"]),
+            // under its own name as well
+            (Auth::Header { name: "x-key-a".to_owned(), key: own }, &["x-key-a"]),
+            (Auth::None, &[]),
+            (Auth::Client, &["authorization", "cookie"]),
+        ] {
+            let mut head = head();
+            Credentials::new(&auth).unwrap().apply(&all, &mut head, &env).unwrap();
+            assert_eq!(names(&head), expected, "{auth:?}");
+            assert_ne!(head.get("x-key-a"), Some(&b"kb"[..]));
+        }
+    }
+
+    #[test]
+    fn no_key_is_told() {
+        let auth = Auth::Bearer(KeySource::Env("KEY".to_owned()));
+        let credentials = Credentials::new(&auth).unwrap();
+        assert_eq!(credentials.apply(&[], &mut head(), &FixedEnv::default()), Err(MissingKey));
+        let env = FixedEnv::default().with_variable("KEY", "a\nb");
+        assert_eq!(credentials.apply(&[], &mut head(), &env), Err(MissingKey));
+        let env = FixedEnv::default().with_variable("KEY", "secret");
+        let mut sent = head();
+        credentials.apply(&[], &mut sent, &env).unwrap();
+        assert_eq!(sent.get("authorization"), Some(&b"Bearer secret"[..]));
     }
 }

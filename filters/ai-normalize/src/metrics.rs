@@ -12,8 +12,6 @@ const PREFIX: &str = "sluice_ai";
 pub(crate) enum Outcome {
     /// With an answer.
     Ok,
-    /// It was refused here.
-    Refused,
     /// The provider answered with an error.
     ProviderError,
     /// The provider's answer, or its stream, could not be read to its end.
@@ -23,12 +21,11 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [Self::Ok, Self::Refused, Self::ProviderError, Self::Broken, Self::Aborted];
+    const ALL: [Self; 4] = [Self::Ok, Self::ProviderError, Self::Broken, Self::Aborted];
 
     fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Refused => "refused",
             Self::ProviderError => "provider_error",
             Self::Broken => "broken",
             Self::Aborted => "aborted",

@@ -85,6 +85,8 @@ pub(crate) struct Models {
     /// For models that no entry has, at a provider that a header names: by the provider's place.
     any: Vec<Model>,
     default: Option<usize>,
+    /// Headers that keys of any provider come in.
+    pub(crate) key_headers: Vec<String>,
 }
 
 const MAX_PROVIDERS: usize = 100;
@@ -107,7 +109,9 @@ impl Models {
             settings.push(provider_settings(provider).map_err(within)?);
             providers.push(Provider::new(provider, metrics).map_err(within)?);
         }
+        let key_headers = providers.iter().filter_map(|provider| provider.credentials.key_header());
         let mut models = Self {
+            key_headers: key_headers.map(str::to_owned).collect(),
             any: Vec::new(),
             providers,
             models: Vec::new(),

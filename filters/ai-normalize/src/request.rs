@@ -145,9 +145,11 @@ impl Asked {
             (None, _) => {}
         }
         let asked_model = asked.unwrap_or(&model.name).to_owned();
-        env.set_log_field("ai_provider", provider.name.as_bytes());
-        env.set_log_field("ai_model_requested", asked_model.as_bytes());
-        env.set_log_field("ai_model_sent", name.as_bytes());
+        if compiled.config.log_fields {
+            env.set_log_field("sluice_ai_provider", provider.name.as_bytes());
+            env.set_log_field("sluice_ai_model_requested", short(&asked_model).as_bytes());
+            env.set_log_field("sluice_ai_model_sent", short(name).as_bytes());
+        }
         let notes = report.into_notes();
         let dropped = notes.iter().filter(|note| note.dropped).count();
         provider.counters.changed(dropped, notes.len() - dropped, env);
@@ -198,13 +200,18 @@ fn target<'a>(model: &'a str, settings: &'a Settings) -> Target<'a> {
     Target { model, capabilities, quirks, variables }
 }
 
+/// A name of any length may have been asked for.
+fn short(name: &str) -> &str {
+    let end = name.char_indices().nth(128).map_or(name.len(), |(end, _)| end);
+    name.get(..end).unwrap_or_default()
+}
+
 /// 404 with names that are near, or 400 if none is named.
 pub(crate) fn unknown_model(models: &Models, asked: Option<&str>) -> ApiError {
     let Some(asked) = asked else {
         return ApiError::invalid("model: expected a string").param("model").code("missing_model");
     };
-    // a name of any length may have been asked for
-    let shown: String = asked.chars().take(128).collect();
+    let shown = short(asked);
     let near = models.near(asked);
     let hint = match near.as_slice() {
         [] => String::new(),
@@ -224,7 +231,7 @@ fn direct(
     head: &mut Head,
     env: &dyn Env,
 ) -> Result<(), Refused> {
-    provider.credentials.apply(head, env).map_err(|_| {
+    provider.credentials.apply(&compiled.models.key_headers, head, env).map_err(|_| {
         let why = format!("the gateway has no key for the provider {:?}", provider.name);
         ("missing_key", ApiError::new(500, why).code("provider_key_missing"))
     })?;

@@ -50,6 +50,9 @@ pub struct Config {
     #[serde(default = "default_max_response_bytes")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 268_435_456)))]
     pub max_response_bytes: usize,
+    /// Tells the access log about provider, models and tokens (`sluice_ai_*`); some host calls a request.
+    #[serde(default)]
+    pub log_fields: bool,
     /// Most bytes of requests that one worker waits for at a time; beyond them it answers 503.
     #[serde(default = "default_max_inflight_bytes")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_u64)))]
