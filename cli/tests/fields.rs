@@ -49,7 +49,8 @@ fn pages_of_the_filters_name_every_field_of_their_schemas() {
         // what both have in common stands in the page of the router
         ("prefix-rewrite", vec!["prefix-rewrite", "header-router"]),
         ("rate-limit", vec!["rate-limit", "header-router"]),
-        ("suite", vec!["suite", "prefix-rewrite", "rate-limit", "header-router"]),
+        ("ai-normalize", vec!["ai-normalize"]),
+        ("suite", vec!["suite", "prefix-rewrite", "rate-limit", "ai-normalize", "header-router"]),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_sluice")).args(["schema", filter]).output().unwrap();
         let mut found = BTreeSet::new();

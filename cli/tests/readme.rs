@@ -82,6 +82,7 @@ fn wait_for(ports: &[u16], running: &mut Running) {
 }
 
 /// What stands in `examples/NAME/demo.conf`.
+#[derive(Default)]
 struct Demo {
     bootstrap: String,
     /// Why the embedded gateway cannot serve it.
@@ -89,6 +90,8 @@ struct Demo {
     /// Name and address of each service; the listener and the admin pages have names of their own.
     addresses: Vec<(String, SocketAddr)>,
     upstreams: Vec<String>,
+    /// Mock providers, named by what they play.
+    providers: Vec<String>,
     /// Clusters whose programs the page's commands start and stop.
     services: Vec<u16>,
 }
@@ -97,14 +100,18 @@ impl Demo {
     fn read(name: &str) -> Self {
         let text = fs::read_to_string(root().join(format!("examples/{name}/demo.conf"))).unwrap();
         let bootstrap = format!("envoy-configs/{name}.yaml");
-        let mut demo =
-            Self { bootstrap, envoy_only: None, addresses: Vec::new(), upstreams: Vec::new(), services: Vec::new() };
+        let mut demo = Self { bootstrap, ..Self::default() };
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             match line.split_once(' ').unwrap() {
                 ("envoy-only", why) => demo.envoy_only = Some(why.to_owned()),
                 ("upstream", rest) => {
                     let (name, address) = rest.split_once(' ').unwrap();
                     demo.upstreams.push(format!("{name}={address}"));
+                    demo.addresses.push((format!("cluster {name}"), address.parse().unwrap()));
+                }
+                ("provider", rest) => {
+                    let (name, address) = rest.split_once(' ').unwrap();
+                    demo.providers.push(format!("{name}={address}"));
                     demo.addresses.push((format!("cluster {name}"), address.parse().unwrap()));
                 }
                 ("service", rest) => {
@@ -140,9 +147,16 @@ fn follow(page: &str, demo: &Demo, gateway: &mut Command) {
         assert!(TcpStream::connect(("127.0.0.1", *port)).is_err(), "port {port} is taken; the pages' commands need it");
     }
     let programs = Path::new(env!("CARGO_BIN_EXE_sluice")).parent().unwrap();
-    let mut upstreams = Command::new(programs.join("demo-upstream"));
-    upstreams.args(demo.upstreams.iter().flat_map(|upstream| ["--serve", upstream]));
-    let mut running = Running(vec![start(upstreams.stdout(Stdio::null()))]);
+    let mut running = Running(Vec::new());
+    for (program, option, played) in
+        [("demo-upstream", "--serve", &demo.upstreams), ("mock-providers", "--listen", &demo.providers)]
+    {
+        if !played.is_empty() {
+            let mut command = Command::new(programs.join(program));
+            command.args(played.iter().flat_map(|one| [option, one]));
+            running.0.push(start(command.stdout(Stdio::null())));
+        }
+    }
     running.0.push(start(gateway.stdout(Stdio::null()).stderr(Stdio::null())));
     let started: Vec<u16> = ports.into_iter().filter(|port| !demo.services.contains(port)).collect();
     wait_for(&started, &mut running);
@@ -235,7 +249,8 @@ fn json(yaml: &str) -> Vec<u8> {
 
 #[test]
 fn configurations_of_the_pages_are_valid() {
-    let pages = ["header-router", "prefix-rewrite", "rate-limit", "suite"].map(|f| format!("filters/{f}/README.md"));
+    let pages = ["header-router", "prefix-rewrite", "rate-limit", "ai-normalize", "suite"]
+        .map(|f| format!("filters/{f}/README.md"));
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let docs = docs.filter(|path| path.is_file()).map(|path| path.strip_prefix(root()).unwrap().display().to_string());
     let products = json(&fs::read_to_string(root().join("envoy-configs/products.yaml")).unwrap());
@@ -247,6 +262,7 @@ fn configurations_of_the_pages_are_valid() {
                 "yaml header-router" => header_router::HeaderRouter::from_config(&json(&text)).err(),
                 "yaml prefix-rewrite" => prefix_rewrite::PrefixRewrite::from_config(&json(&text)).err(),
                 "yaml rate-limit" => rate_limit::RateLimit::from_config(&json(&text)).err(),
+                "yaml ai-normalize" => ai_normalize::AiNormalize::from_config(&json(&text)).err(),
                 "yaml suite" => suite::Suite::from_config(&json(&text)).err(),
                 "yaml stats_tags" => {
                     let part: serde_json::Value = serde_json::from_slice(&json(&text)).unwrap();
@@ -284,7 +300,10 @@ fn metrics_of_the_filters_are_in_their_page() {
     let gauges = filter_kit::metrics::config_gauges("suite", b"{}").map(|(name, _)| name);
     let page = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
     let mut seen = 0;
-    for name in [router.metrics(), rewrite.metrics(), limit.metrics()]
+    let ai = br#"{"providers": [{"name": "p", "dialect": "openai", "cluster": "c"}],
+        "models": [{"name": "m", "provider": "p"}]}"#;
+    let ai = ai_normalize::AiNormalize::from_config(ai).unwrap();
+    for name in [router.metrics(), rewrite.metrics(), limit.metrics(), ai.metrics()]
         .map(MetricTable::names)
         .into_iter()
         .flatten()
@@ -298,7 +317,7 @@ fn metrics_of_the_filters_are_in_their_page() {
         let line = page.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("no line {row}"));
         for label in labels {
             assert!(line.contains(&format!("`{}`", label[0])), "{line}: {}", label[0]);
-            if matches!(label[0], "outcome" | "where" | "kind" | "result") {
+            if matches!(label[0], "outcome" | "where" | "kind" | "result" | "operation" | "type" | "reason") {
                 assert!(page.contains(&format!("`{}`", label[1])), "{name}");
             }
         }

@@ -34,6 +34,8 @@ pub struct Example {
     pub admin: SocketAddr,
     /// What stands behind the gateway.
     pub upstreams: Vec<Upstream>,
+    /// Mock providers behind it; each has the name of what it plays.
+    pub providers: Vec<Upstream>,
     /// What the README's commands start.
     pub services: Vec<Upstream>,
     /// Why the embedded gateway cannot serve it, if that is so.
@@ -64,7 +66,7 @@ impl Example {
     pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, &str)> {
         let own = [(self.listener, "the gateway's listener"), (self.admin, "the gateway's admin pages")];
         let more = self.more_listeners.iter().map(|address| (*address, "another listener of the gateway"));
-        own.into_iter().chain(more).chain(self.upstreams.iter().map(Upstream::purpose))
+        own.into_iter().chain(more).chain(self.upstreams.iter().chain(&self.providers).map(Upstream::purpose))
     }
 
     /// The same for what the README's commands start.
@@ -84,11 +86,11 @@ fn all(root: &Path) -> Vec<String> {
     names
 }
 
-/// Reads `listener ADDRESS`, `admin ADDRESS`, `upstream NAME ADDRESS`, `service NAME ADDRESS` and `envoy-only REASON` lines; `#` starts a
-/// comment.
+/// Reads `listener ADDRESS`, `admin ADDRESS`, `upstream NAME ADDRESS`, `provider NAME ADDRESS`, `service NAME ADDRESS` and
+/// `envoy-only REASON` lines; `#` starts a comment.
 fn parse(text: &str, bootstrap: PathBuf, commands: Vec<String>) -> Result<Example, String> {
     let (mut listeners, mut admin, mut envoy_only) = (Vec::new(), None, None);
-    let (mut upstreams, mut services) = (Vec::new(), Vec::new());
+    let (mut upstreams, mut providers, mut services) = (Vec::new(), Vec::new(), Vec::new());
     for (line, number) in text.lines().zip(1..) {
         let address = |word: &str| word.parse().map_err(|_| format!("line {number}: {word} is no IP:PORT"));
         let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
@@ -99,24 +101,27 @@ fn parse(text: &str, bootstrap: PathBuf, commands: Vec<String>) -> Result<Exampl
             ["upstream", name, word] => {
                 upstreams.push(Upstream { name: (*name).to_owned(), address: address(word)? });
             }
+            ["provider", name, word] => {
+                providers.push(Upstream { name: (*name).to_owned(), address: address(word)? });
+            }
             ["service", name, word] => services.push(Upstream { name: (*name).to_owned(), address: address(word)? }),
             ["envoy-only", reason @ ..] if !reason.is_empty() => envoy_only = Some(reason.join(" ")),
             _ => {
-                let expected = "`listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT`, `service NAME IP:PORT` or \
-                                `envoy-only REASON`";
+                let expected = "`listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT`, `provider NAME IP:PORT`, \
+                                `service NAME IP:PORT` or `envoy-only REASON`";
                 return Err(format!("line {number}: expected {expected}"));
             }
         }
     }
-    if upstreams.is_empty() {
-        return Err("no upstream".to_owned());
+    if upstreams.is_empty() && providers.is_empty() {
+        return Err("no upstream and no provider".to_owned());
     }
     if listeners.is_empty() {
         return Err("no listener".to_owned());
     }
     let (listener, more_listeners) = (listeners.remove(0), listeners);
     let admin = admin.ok_or("no admin")?;
-    Ok(Example { bootstrap, listener, more_listeners, admin, upstreams, services, envoy_only, commands })
+    Ok(Example { bootstrap, listener, more_listeners, admin, upstreams, providers, services, envoy_only, commands })
 }
 
 /// The curl commands in a README's code blocks: after `$ `, and without it in a block of shell code.
@@ -187,15 +192,22 @@ mod tests {
     }
 
     #[test]
+    fn providers_may_stand_in_place_of_upstreams() {
+        let text = "listener 127.0.0.1:1\nadmin 127.0.0.1:2\nprovider openai 127.0.0.1:3\n";
+        let example = parse(text, PathBuf::new(), Vec::new()).unwrap();
+        assert_eq!(example.addresses().last(), Some(("127.0.0.1:3".parse().unwrap(), "openai")));
+    }
+
+    #[test]
     fn mistakes_in_the_file_are_named_with_their_line() {
         for (text, expected) in [
             ("listener here", "line 1: here is no IP:PORT"),
             (
                 "\nenvoy-only",
-                "line 2: expected `listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT`, `service NAME IP:PORT` or `envoy-only \
-                 REASON`",
+                "line 2: expected `listener IP:PORT`, `admin IP:PORT`, `upstream NAME IP:PORT`, `provider NAME IP:PORT`, `service NAME \
+                 IP:PORT` or `envoy-only REASON`",
             ),
-            ("listener 127.0.0.1:1", "no upstream"),
+            ("listener 127.0.0.1:1", "no upstream and no provider"),
             ("upstream a 127.0.0.1:1\nadmin 127.0.0.1:2", "no listener"),
         ] {
             assert_eq!(parse(text, PathBuf::new(), Vec::new()).unwrap_err(), expected, "{text}");

@@ -14,7 +14,7 @@ use crate::project::Project;
 use crate::say::{say, seconds};
 use crate::{envoy, process, stop, wasm};
 
-use example::Example;
+use example::{Example, Upstream};
 use family::Family;
 
 /// How long upstreams and gateway may take until they answer.
@@ -71,11 +71,11 @@ pub fn run(project: &Project, request: &Request) -> Outcome<()> {
     let started = Instant::now();
     let logs = project.cache.join("run");
     let mut family = Family::new(&logs)?;
-    let mut upstreams = project.command(project.programs.join("demo-upstream"));
-    for upstream in &example.upstreams {
-        upstreams.arg("--serve").arg(format!("{}={}", upstream.name, upstream.address));
+    for (program, option, played) in played(&example) {
+        let mut command = project.command(project.programs.join(program));
+        command.args(played.iter().flat_map(|one| [option.to_owned(), format!("{}={}", one.name, one.address)]));
+        family.start(program, command)?;
     }
-    family.start("upstreams", upstreams)?;
     family.start("gateway", gateway)?;
     while !ready::all_answer(&example) {
         family.check()?;
@@ -107,6 +107,13 @@ pub fn run(project: &Project, request: &Request) -> Outcome<()> {
     Ok(())
 }
 
+/// The programs that play what stands behind the gateway, with the option that names one part and the parts.
+fn played(example: &Example) -> impl Iterator<Item = (&'static str, &'static str, &[Upstream])> {
+    let all =
+        [("demo-upstream", "--serve", &example.upstreams[..]), ("mock-providers", "--listen", &example.providers[..])];
+    all.into_iter().filter(|(.., played)| !played.is_empty())
+}
+
 /// Refuses an example that the gateway cannot serve.
 fn suits(request: &Request, example: &Example) -> Outcome<()> {
     match (&example.envoy_only, request.gateway) {
@@ -121,7 +128,7 @@ fn suits(request: &Request, example: &Example) -> Outcome<()> {
 /// Builds the programs; gives the gateway's command line.
 fn build(project: &Project, gateway: Gateway, example: &Example) -> Outcome<Command> {
     let mut cargo = project.cargo();
-    cargo.args(["build", "-p", "demo-upstream"]);
+    cargo.arg("build").args(played(example).flat_map(|(program, ..)| ["-p", program]));
     // each has the name of its package
     cargo.args(example.services.iter().flat_map(|service| ["-p", service.name.as_str()]));
     match gateway {
@@ -151,7 +158,8 @@ fn invitation(project: &Project, example: &Example, logs: &Path) -> String {
         }
     }
     let logs = project.relative(logs);
-    text.push_str(&format!("\nLogs: {logs}/gateway.log and {logs}/upstreams.log. Ctrl-C ends it.\n"));
+    let names: Vec<_> = played(example).map(|(program, ..)| format!("{logs}/{program}.log")).collect();
+    text.push_str(&format!("\nLogs: {logs}/gateway.log and {}. Ctrl-C ends it.\n", names.join(", ")));
     text
 }
 
