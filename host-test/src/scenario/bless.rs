@@ -13,14 +13,22 @@ pub fn bless(report: &Report, scenarios: &[Scenario]) -> Result<usize, String> {
     let mut blessed = 0;
     for scenario in scenarios {
         let mut text: Vec<char> = scenario.text.chars().collect();
-        let mut places: Vec<(std::ops::Range<usize>, &str)> = Vec::new();
+        let mut places: Vec<(std::ops::Range<usize>, String)> = Vec::new();
         for (path, at, difference) in &report.differences {
             let scalar = scenario.root.get(at).filter(|node| matches!(node.value, Value::Text(_) | Value::Int(_)));
-            if let Some(node) = scalar.filter(|_| *path == scenario.path && difference.seen != "nothing") {
-                let number = matches!(node.value, Value::Int(_));
-                let seen = if number { difference.seen.trim_matches('"') } else { &difference.seen };
-                places.push((node.chars.clone(), seen));
-            }
+            let (Some(node), Some(value)) = (scalar.filter(|_| *path == scenario.path), &difference.value) else {
+                continue;
+            };
+            // what JSON takes for a text, YAML does too
+            let seen = match (std::str::from_utf8(value), &node.value) {
+                (Ok(number), Value::Int(_)) => number.to_owned(),
+                (Ok(text), _) => serde_json::Value::from(text).to_string(),
+                (Err(_), _) => {
+                    let digits: Vec<String> = value.iter().map(|byte| format!("{byte:02x}")).collect();
+                    format!("{{hex: \"{}\"}}", digits.join(" "))
+                }
+            };
+            places.push((node.chars.clone(), seen));
         }
         places.sort_by_key(|(chars, _)| std::cmp::Reverse(chars.start));
         places.dedup_by_key(|(chars, _)| chars.start);

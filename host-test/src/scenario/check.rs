@@ -13,6 +13,8 @@ pub struct Difference {
     pub expected: String,
     /// What was seen.
     pub seen: String,
+    /// The same, whole, where it is one value.
+    pub value: Option<Vec<u8>>,
 }
 
 impl fmt::Display for Difference {
@@ -47,7 +49,7 @@ pub fn compare(case: &Case, seen: &Observation) -> Vec<Difference> {
     }
     if let Some(expected) = case.service.as_ref().filter(|expected| **expected != seen.service) {
         let (at, expected, seen) = ("service".to_owned(), calls(expected), calls(&seen.service));
-        found.0.push(Difference { at, expected, seen });
+        found.0.push(Difference { at, expected, seen, value: None });
     }
     found.0
 }
@@ -107,8 +109,9 @@ struct Found(Vec<Difference>);
 impl Found {
     fn compare(&mut self, at: &str, expected: &[u8], seen: Option<&[u8]>) {
         if seen != Some(expected) {
+            let value = seen.map(<[u8]>::to_vec);
             let (expected, seen) = (shown(Some(expected)), shown(seen));
-            self.0.push(Difference { at: at.to_owned(), expected, seen });
+            self.0.push(Difference { at: at.to_owned(), expected, seen, value });
         }
     }
 
@@ -146,7 +149,7 @@ impl Found {
         for name in absent {
             if let Some(value) = message.value(&name.to_ascii_lowercase()) {
                 let (at, expected) = (format!("{at}.absent"), format!("no {name}"));
-                self.0.push(Difference { at, expected, seen: shown(Some(value)) });
+                self.0.push(Difference { at, expected, seen: shown(Some(value)), value: None });
             }
         }
     }
@@ -163,7 +166,7 @@ impl Found {
             if expected != seen {
                 let show = |values: &[Vec<u8>]| values.iter().map(|v| shown(Some(v))).collect::<Vec<_>>().join(", ");
                 let seen = if seen.is_empty() { "nothing".to_owned() } else { show(&seen) };
-                self.0.push(Difference { at: format!("{at}.{name}"), expected: show(&expected), seen });
+                self.0.push(Difference { at: format!("{at}.{name}"), expected: show(&expected), seen, value: None });
             }
         }
     }
@@ -171,7 +174,7 @@ impl Found {
     fn framing(&mut self, at: &str, message: &Message) {
         if let Some(fault) = &message.framing {
             let (at, expected) = (format!("{at} framing"), "a body as long as its head says".to_owned());
-            self.0.push(Difference { at, expected, seen: fault.clone() });
+            self.0.push(Difference { at, expected, seen: fault.clone(), value: None });
         }
     }
 }

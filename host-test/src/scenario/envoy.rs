@@ -2,9 +2,9 @@
 //! those with upstream filters, which belong to the clusters, have one each.
 
 use super::access_log::AccessLog;
-use super::bootstrap::{cluster, listener, service_cluster, socket};
+use super::bootstrap::{Filters, cluster, listener, service_cluster, socket};
 use super::connection;
-use super::format::{Case, File, FilterUse, Leaves, Position, Scenario, expand};
+use super::format::{Case, File, Leaves, Position, Scenario, expand};
 use super::observe::{Message, Observation};
 use super::routing;
 use super::service::CLUSTER;
@@ -94,9 +94,8 @@ impl Envoy {
         let listeners = scenarios.iter().zip(&ports).zip(&logs);
         let listeners: Vec<Value> =
             listeners.map(|((scenario, port), log)| listener(scenario, *port, modules, log.as_ref())).collect();
-        let behind: Vec<&FilterUse> =
-            scenarios.iter().flat_map(|scenario| scenario.file.filters_at(Position::Upstream)).collect();
-        let clusters = served.iter().map(|(name, port)| cluster(name, *port, &behind, modules));
+        let behind = Filters::of(scenarios, Position::Upstream, modules);
+        let clusters = served.iter().map(|(name, port)| cluster(name, *port, &behind));
         let clusters: Vec<Value> = clusters.chain(service.port().map(|port| service_cluster(CLUSTER, port))).collect();
         let bootstrap = json!({
             "admin": {"address": socket(admin)},

@@ -1,10 +1,13 @@
 //! The file format.
 
+use super::observe::Observation;
 use super::routing::RouteUse;
 pub use super::text::{Header, Text, expand};
 use crate::yaml::{self, Node};
 use filter_kit::config;
-use serde::Deserialize;
+use regex_lite::Regex;
+use serde::{Deserialize, Deserializer, de};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +42,12 @@ pub struct File {
     /// Routes in place of the one by `x-sluice-cluster` and the fallback.
     #[serde(default)]
     pub routes: Vec<RouteUse>,
+    /// Environment variables that the filters' VMs see.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Parts of bodies that are never twice the same; what these expressions find is taken for `*`.
+    #[serde(default)]
+    pub vary: Vec<Vary>,
     /// The service behind the cluster `rate-limit-service`; without it there is no such cluster. Each case begins with no counts.
     #[serde(default)]
     pub rate_limit_service: Option<rate_limit_service::Config>,
@@ -51,6 +60,16 @@ pub struct File {
     /// Configurations that are refused, and the words.
     #[serde(default)]
     pub refusals: Vec<Refusal>,
+}
+
+/// What differs from time to time: a regular expression.
+#[derive(Debug, Clone)]
+pub struct Vary(Regex);
+
+impl<'de> Deserialize<'de> for Vary {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        Regex::new(&String::deserialize(source)?).map(Self).map_err(de::Error::custom)
+    }
 }
 
 /// A filter and its configuration.
@@ -131,10 +150,10 @@ pub struct Case {
     pub client: Client,
     /// By how much counters have to grow.
     #[serde(default)]
-    pub counters: std::collections::BTreeMap<String, u64>,
+    pub counters: BTreeMap<String, u64>,
     /// What fields for the access log have to hold; `-` if they must not be set.
     #[serde(default)]
-    pub log: std::collections::BTreeMap<String, String>,
+    pub log: BTreeMap<String, String>,
     /// The calls that the rate limit service has to get, all of them and in this order.
     #[serde(default)]
     pub service: Option<Vec<rate_limit_service::Call>>,
@@ -305,6 +324,18 @@ impl File {
             Some((format!("routes[{index}]{field}"), why))
         });
         faults.into_iter().next()
+    }
+
+    /// What was seen, without what differs from time to time.
+    pub fn without_varying(&self, mut seen: Observation) -> Observation {
+        let upstream = seen.upstream.iter_mut().map(|(_, message)| message);
+        for message in upstream.chain([&mut seen.client]) {
+            let Ok(text) = std::str::from_utf8(&message.body) else { continue };
+            let masked =
+                self.vary.iter().fold(text.to_owned(), |text, Vary(part)| part.replace_all(&text, "*").into_owned());
+            message.body = masked.into_bytes();
+        }
+        seen
     }
 
     /// The filters of one side, in order.

@@ -55,6 +55,7 @@ pub fn run(file: &File, case: &Case) -> Result<Observation, String> {
             let (address, port) = connection::peer(case);
             let env = FixedEnv::default().with_source_address(address).with_destination_port(port);
             let env = env.with_clusters(services.clusters());
+            let env = file.environment.iter().fold(env, |env, (name, value)| env.with_variable(name, value));
             // only what looks at an exchange when it is over may ask for it, as in a host
             let size = case.request.body.as_ref().map_or(0, |body| body.bytes().len());
             let env = env.with_property(&["request", "size"], &u64::try_from(size).unwrap_or(0).to_le_bytes());

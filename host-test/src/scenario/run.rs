@@ -111,7 +111,7 @@ impl Runners {
                 for runner in &self.runners {
                     let outcome = match (lacks(*runner, scenario, case), runner) {
                         (Some(why), _) => Seen::Skipped(why),
-                        (None, Runner::Core) => ran(native::run(&scenario.file, case)),
+                        (None, Runner::Core) => ran(scenario, native::run(&scenario.file, case)),
                         (None, Runner::Host) => host(modules, scenario, case),
                         (None, Runner::Envoy) => {
                             let none = || Seen::Skipped("no Envoy; set ENVOY to its path".to_owned());
@@ -142,7 +142,7 @@ fn in_envoy(
     for (index, scenario) in scenarios.iter().enumerate() {
         for case in scenario.file.cases.iter().filter(|case| lacks(Runner::Envoy, scenario, case).is_none()) {
             // nobody listens any more when the others broke off
-            if outcomes.send(ran(envoys.run(index, scenario, case))).is_err() {
+            if outcomes.send(ran(scenario, envoys.run(index, scenario, case))).is_err() {
                 return Ok(Vec::new());
             }
         }
@@ -173,9 +173,9 @@ fn lacks(runner: Runner, scenario: &Scenario, case: &Case) -> Option<String> {
     (runner == Runner::Core && !native::can_run(&scenario.file.filters)).then(|| "a filter is only a module".to_owned())
 }
 
-fn ran(outcome: Result<Observation, String>) -> Seen {
+fn ran(scenario: &Scenario, outcome: Result<Observation, String>) -> Seen {
     match outcome {
-        Ok(observation) => Seen::Ran(Box::new(observation), None),
+        Ok(observation) => Seen::Ran(Box::new(scenario.file.without_varying(observation)), None),
         Err(why) => Seen::Failed(why),
     }
 }
@@ -184,7 +184,9 @@ fn ran(outcome: Result<Observation, String>) -> Seen {
 fn host(modules: &mut Modules, scenario: &Scenario, case: &Case) -> Seen {
     let mut first: Option<(Observation, Cost)> = None;
     for plan in wasm::plans(&scenario.file, case) {
-        match (wasm::run(modules, &scenario.file, case, &plan), &first) {
+        let outcome = wasm::run(modules, &scenario.file, case, &plan);
+        let outcome = outcome.map(|(observation, cost)| (scenario.file.without_varying(observation), cost));
+        match (outcome, &first) {
             (Err(why), _) => return Seen::Failed(format!("body {}: {why}", plan.name)),
             (Ok(outcome), None) => first = Some(outcome),
             (Ok((observation, _)), Some((whole, _))) if observation != *whole => {

@@ -113,6 +113,8 @@ pub struct Plan {
 
 /// A body of this size up to which it is split at every position.
 const SPLIT_UP_TO: usize = 48;
+/// And up to this size it comes byte by byte.
+const SINGLE_UP_TO: usize = 4096;
 
 /// Whole, with the end or before it, byte by byte, and in two pieces at every position; each with services that answer before and
 /// behind it, if there are any.
@@ -128,6 +130,9 @@ pub fn plans(file: &File, case: &Case) -> Vec<Plan> {
             plans.push(plan("byte by byte".into(), vec![1], true));
             plans.push(plan("byte by byte, then its end".into(), vec![1], false));
             plans.extend((1..longest).map(|at| plan(format!("split at {at}"), vec![at, usize::MAX], true)));
+        } else if longest <= SINGLE_UP_TO {
+            plans.push(plan("byte by byte".into(), vec![1], true));
+            plans.push(plan("in pieces of 7".into(), vec![7], false));
         } else {
             plans.push(plan("in pieces of 1000".into(), vec![1000], false));
         }
@@ -146,17 +151,23 @@ pub fn plans(file: &File, case: &Case) -> Vec<Plan> {
 /// The messages by which a host refuses a configuration, or nothing if it takes it.
 pub fn refusal(modules: &mut Modules, filter: &FilterUse) -> Result<Option<Vec<String>>, String> {
     let host = Arc::new(Host::new(Clock::settable(1_700_000_000_000_000_000), 1));
-    let plugin = plugin(modules, filter, 0)?;
+    let plugin = plugin(modules, &BTreeMap::new(), filter, 0)?;
     match Worker::start(host, &[plugin]) {
         Ok(_) => Ok(None),
         Err(error) => Ok(Some(error.logs.into_iter().map(|record| record.text).collect())),
     }
 }
 
-fn plugin(modules: &mut Modules, filter: &FilterUse, index: usize) -> Result<PluginConfig, String> {
+fn plugin(
+    modules: &mut Modules,
+    environment: &BTreeMap<String, String>,
+    filter: &FilterUse,
+    index: usize,
+) -> Result<PluginConfig, String> {
     let mut plugin = PluginConfig::new(format!("{}-{index}", filter.filter), modules.load(&filter.filter)?);
     plugin.vm_id = plugin.name.clone();
     plugin.configuration = configuration(&filter.config);
+    plugin.environment.clone_from(environment);
     plugin.allow_on_headers_stop_iteration = filter.hold;
     Ok(plugin)
 }
@@ -166,7 +177,7 @@ pub fn run(modules: &mut Modules, file: &File, case: &Case, plan: &Plan) -> Resu
     let host = Arc::new(Host::new(Clock::settable(1_700_000_000_000_000_000), 1));
     let mut start = |position| -> Result<Worker, String> {
         let filters = file.filters.iter().enumerate().filter(|(_, filter)| filter.position == position);
-        let plugins = filters.map(|(index, filter)| plugin(modules, filter, index));
+        let plugins = filters.map(|(index, filter)| plugin(modules, &file.environment, filter, index));
         let plugins: Vec<PluginConfig> = plugins.collect::<Result<_, _>>()?;
         Worker::start(Arc::clone(&host), &plugins).map_err(|error| error.to_string())
     };
