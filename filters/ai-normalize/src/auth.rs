@@ -1,7 +1,6 @@
 //! Keys of providers. They go from where they are into the request, and nowhere else.
 
-use crate::config::{Auth, KeySource};
-use filter_kit::head::is_header_name;
+use crate::config::{Auth, KeySource, check_header};
 use filter_kit::{ConfigError, Env, Head};
 
 /// Headers in which clients say who they are, to any provider.
@@ -34,17 +33,15 @@ impl Credentials {
             KeySource::Env(name) if name.is_empty() || name.contains(['=', '\0']) => {
                 Err(ConfigError::new(format!("{at}.env"), "expected the name of an environment variable"))
             }
-            KeySource::Header(name) if !is_header_name(name) || name.starts_with(':') => {
-                Err(ConfigError::new(format!("{at}.header"), "expected the lower-case name of a header"))
-            }
-            _ => Ok(()),
+            KeySource::Header(name) => check_header(&format!("{at}.header"), name),
+            KeySource::Env(_) => Ok(()),
         };
         match auth {
             Auth::Bearer(source) => check("bearer", source)?,
-            Auth::Header { name, .. } if !is_header_name(name) || name.starts_with(':') => {
-                return Err(ConfigError::new("header.name", "expected the lower-case name of a header"));
+            Auth::Header { name, key } => {
+                check_header("header.name", name)?;
+                check("header.key", key)?;
             }
-            Auth::Header { key, .. } => check("header.key", key)?,
             Auth::None | Auth::Client => {}
         }
         Ok(Self(auth.clone()))

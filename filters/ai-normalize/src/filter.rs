@@ -1,6 +1,7 @@
 //! The filter: requests in, requests and answers out.
 
 use crate::answer::{self, Pending};
+use crate::config::check_header;
 use crate::config::{Config, Others};
 use crate::endpoint::{self, Endpoint};
 use crate::list;
@@ -9,7 +10,6 @@ use crate::models::{Models, check_prefix};
 use crate::request::{Asked, Reserved};
 use ai_translate::client::{Client, Kind};
 use ai_translate::ir::ApiError;
-use filter_kit::head::is_header_name;
 use filter_kit::{Body, Chunk, ConfigError, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -52,13 +52,8 @@ impl AiNormalize {
             return Err(ConfigError::new("max_inflight_bytes", "expected at least max_request_bytes"));
         }
         for (at, name) in [("model_header", &config.model_header), ("provider_header", &config.provider_header)] {
-            if let Some(name) = name
-                && (!is_header_name(name) || name.starts_with(':'))
-            {
-                return Err(ConfigError::new(
-                    at,
-                    format!("expected the lower-case name of a header, found \"{name}\""),
-                ));
+            if let Some(name) = name {
+                check_header(at, name)?;
             }
         }
         let mut metrics = MetricTable::default();

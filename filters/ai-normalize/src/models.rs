@@ -1,14 +1,14 @@
 //! Models and providers by their names.
 
 use crate::auth::Credentials;
-use crate::config::{Config, ModelConfig, ProviderConfig, Unsupported};
+use crate::config::{Config, ModelConfig, ProviderConfig, Unsupported, check_header};
 use crate::metrics::{ModelCounters, ProviderCounters};
 use ai_translate::provider::{self, Provider as Dialect};
 use ai_translate::target::template_names;
 use ai_translate::translate::Settings;
 use ai_translate::{Capabilities, Operation};
 use filter_kit::config::nearest;
-use filter_kit::head::{is_header_name, is_header_value};
+use filter_kit::head::is_header_value;
 use filter_kit::{ConfigError, MetricTable};
 use std::collections::{BTreeMap, HashMap};
 
@@ -285,12 +285,9 @@ impl Provider {
         }
         for (name, value) in &config.headers {
             let at = format!("headers.{name}");
-            if !is_header_name(name) || name.starts_with(':') || name == "content-length" || name == "transfer-encoding"
-            {
-                return Err(ConfigError::new(
-                    at,
-                    "expected the lower-case name of a header that does not frame the message",
-                ));
+            check_header(&at, name)?;
+            if name == "content-length" || name == "transfer-encoding" {
+                return Err(ConfigError::new(at, "expected a header that does not frame the message"));
             }
             if !is_header_value(value.as_bytes()) {
                 return Err(ConfigError::new(at, "expected a value without control characters"));

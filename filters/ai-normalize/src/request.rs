@@ -236,7 +236,9 @@ fn direct(
         ("missing_key", ApiError::new(500, why).code("provider_key_missing"))
     })?;
     let own = [&compiled.config.model_header, &compiled.config.provider_header];
-    for name in REMOVED.iter().copied().chain(own.into_iter().flatten().map(String::as_str)) {
+    let kept = |name: &str| made.outgoing.kept.contains(&name);
+    for name in REMOVED.iter().copied().chain(own.into_iter().flatten().map(String::as_str)).filter(|name| !kept(name))
+    {
         head.remove(name);
     }
     let set = |head: &mut Head| -> Result<(), InvalidHeader> {
@@ -247,7 +249,9 @@ fn direct(
         head.set("content-type", b"application/json")?;
         head.set("accept", b"*/*")?;
         for (name, value) in &made.outgoing.headers {
-            head.set(name, value.as_bytes())?;
+            if !kept(name) || head.get(name).is_none() {
+                head.set(name, value.as_bytes())?;
+            }
         }
         for (name, value) in &provider.headers {
             head.set(name, value.as_bytes())?;

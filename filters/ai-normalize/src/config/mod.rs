@@ -5,6 +5,8 @@ mod provider;
 pub use provider::{Auth, KeySource, Paths, ProviderConfig};
 
 use ai_translate::{CapabilityChanges, ModelName};
+use filter_kit::ConfigError;
+use filter_kit::head::is_header_name;
 use serde::Deserialize;
 
 /// Configuration of ai-normalize.
@@ -107,6 +109,14 @@ pub enum Others {
     Pass,
     /// They are answered with 404.
     Refuse,
+}
+
+/// A header's name in lower case, as it is on the wire.
+pub(crate) fn check_header(at: &str, name: &str) -> Result<(), ConfigError> {
+    if is_header_name(name) && !name.starts_with(':') && !name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    Err(ConfigError::new(at, format!("expected the lower-case name of a header, found \"{name}\"")))
 }
 
 fn yes() -> bool {

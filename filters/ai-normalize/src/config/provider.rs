@@ -2,11 +2,12 @@
 
 use ai_translate::CapabilityChanges;
 use ai_translate::provider::openai::Quirks;
-use serde::Deserialize;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A provider of models.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct ProviderConfig {
@@ -43,7 +44,7 @@ pub struct ProviderConfig {
 }
 
 /// Paths in place of a dialect's own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Paths {
@@ -58,7 +59,7 @@ pub struct Paths {
 }
 
 /// How a provider knows who asks. What a client sent to say who it is never goes on, unless told.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Auth {
@@ -79,12 +80,46 @@ pub enum Auth {
 }
 
 /// Where a key comes from; never from the configuration, which can be read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", schemars(rename_all = "snake_case"))]
 pub enum KeySource {
     /// From this environment variable of the VM (`vm_config.environment_variables`).
     Env(String),
     /// From this request header, which Envoy sets before this filter (`credential_injector`, SDS) and which does not go on under this name.
     Header(String),
+}
+
+impl<'de> Deserialize<'de> for KeySource {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = KeySource;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("`{env: NAME}` or `{header: NAME}`")
+            }
+
+            // a key that stands here by mistake is not repeated in the error
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<KeySource, E> {
+                Err(E::custom("expected `{env: NAME}` or `{header: NAME}`; a key cannot stand in a configuration"))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<KeySource, M::Error> {
+                let wanted = || de::Error::custom("expected either `env` or `header`");
+                let source = match map.next_entry::<String, String>()? {
+                    Some((kind, name)) if kind == "env" => KeySource::Env(name),
+                    Some((kind, name)) if kind == "header" => KeySource::Header(name),
+                    _ => return Err(wanted()),
+                };
+                match map.next_key::<de::IgnoredAny>()? {
+                    None => Ok(source),
+                    Some(_) => Err(wanted()),
+                }
+            }
+        }
+
+        source.deserialize_any(Reader)
+    }
 }

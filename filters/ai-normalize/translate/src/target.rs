@@ -58,6 +58,8 @@ pub struct Outgoing {
     pub path: String,
     /// Headers of the dialect; none of them is a secret, and `content-type` is always `application/json`.
     pub headers: Vec<(&'static str, String)>,
+    /// Headers of the dialect that go on as the client sent them, where it did.
+    pub kept: &'static [&'static str],
     /// JSON.
     pub body: Vec<u8>,
     /// What the answer has to be read with.

@@ -38,7 +38,8 @@ impl Native for Anthropic {
         };
         let mut patch = Patch::new(doc);
         patch.object(root, edit, &added);
-        Ok(service.outgoing(operation, stream, patch.finish(), target))
+        let outgoing = service.outgoing(operation, stream, patch.finish(), target);
+        Ok(Outgoing { kept: service.kept(), ..outgoing })
     }
 
     fn response(

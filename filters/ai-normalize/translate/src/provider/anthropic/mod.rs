@@ -75,6 +75,15 @@ impl Service {
         self != Self::Bedrock
     }
 
+    /// What clients say in headers and this service hears there.
+    fn kept(self) -> &'static [&'static str] {
+        match self {
+            Self::Anthropic => &["anthropic-version", "anthropic-beta"],
+            Self::Vertex => &["anthropic-beta"],
+            Self::Bedrock => &[],
+        }
+    }
+
     fn outgoing(self, operation: Operation, stream: bool, body: Vec<u8>, target: &Target<'_>) -> Outgoing {
         let headers = match self {
             Self::Anthropic => vec![("anthropic-version", VERSION.to_owned())],

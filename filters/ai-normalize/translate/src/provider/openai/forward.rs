@@ -27,6 +27,9 @@ pub(super) fn request(
     let mut patch = Patch::new(doc);
     let is_chat = operation == Operation::Chat;
     let mut members = Members { target, report, root, is_chat, added: Vec::new(), instruction: None, refusal: None };
+    if root.get("model").is_none() {
+        members.added.push(("model".to_owned(), quoted(target.model)));
+    }
     members.streams();
     // the closure edits single members, and what it adds is known only behind it
     let edits: Vec<Edit> = root.members().map(|(name, value)| members.edit(&name, value)).collect();
