@@ -11,6 +11,7 @@ mod schema;
 mod serve;
 mod simulate;
 mod test;
+mod translate;
 mod validate;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Command {
     Schema(schema::Schema),
     /// Replay requests through a rate-limit configuration, at the times when they came.
     Simulate(simulate::Simulate),
+    /// Say what ai-normalize makes of a request, an answer, a stream or an error.
+    Translate(translate::Translate),
     /// Run scenario files in the pure filters, in our host and in Envoy.
     Test(test::Test),
     /// Measure what the filters cost in Envoy.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Schema(schema) => schema.run(),
         Command::Simulate(simulate) => simulate.run(),
+        Command::Translate(translate) => translate.run(),
         Command::Test(test) => test.run(),
         Command::Bench(bench) => bench.run(),
     };

@@ -152,7 +152,8 @@ impl AiStream {
         }
     }
 
-    pub(crate) fn notes(&self) -> &[ai_translate::Note] {
+    /// What of the request the provider gets otherwise than it was sent, or not at all; nothing before it is sent.
+    pub fn notes(&self) -> &[ai_translate::Note] {
         match &self.state {
             State::Pending(pending) => pending.notes(),
             _ => &[],
