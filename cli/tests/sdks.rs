@@ -1,43 +1,17 @@
 //! The providers' own SDKs (filters/ai-normalize/sdk-tests) talk to the mocks, and through both gateways.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod ai_gateway;
+
+use ai_gateway::{Bootstrap, Running, embedded, envoy, mocks, root, serve};
 use mock_providers::{Kind, Server};
-use serde_json::{Value, json};
-use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A run of the tests takes some seconds; one that hangs is ended.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-const BOOTSTRAP: &str = "envoy-configs/ai.yaml";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
-}
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let command = command.current_dir(root()).stdin(Stdio::null());
-        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn mocks() -> Server {
-    Server::of(&Kind::ALL).unwrap()
-}
 
 /// What listens as the gateway.
 #[derive(Clone, Copy)]
@@ -84,35 +58,9 @@ fn pytest(mocks: &Server, gateway: Gateway, folders: &[&str]) {
     assert!(status.success(), "pytest {folders:?}: {status}; what failed stands above");
 }
 
-/// The bundled bootstrap on free ports, with the mocks' addresses; and the port of its listener.
-fn bootstrap(mocks: &Server, folder: &Path) -> (PathBuf, u16) {
-    let text = fs::read_to_string(root().join(BOOTSTRAP)).unwrap();
-    let mut bootstrap: Value = serde_saphyr::from_str(&text).unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    let socket = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
-    bootstrap["admin"]["address"] = socket(0);
-    bootstrap["static_resources"]["listeners"][0]["address"] = socket(port);
-    for cluster in bootstrap["static_resources"]["clusters"].as_array_mut().unwrap() {
-        let name = cluster["name"].as_str().unwrap().to_owned();
-        let kind: Kind = name.parse().unwrap_or_else(|why| panic!("cluster {name}: {why}"));
-        let address = mocks.address(kind).unwrap();
-        cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = socket(address.port());
-    }
-    let file = folder.join("ai.yaml");
-    fs::write(&file, bootstrap.to_string()).unwrap();
-    (file, port)
-}
-
 /// The tests of the gateway, with the one that this command starts.
 fn through(gateway: &mut Command, mocks: &Server, port: u16) {
-    let mut running = Running::start(gateway.stdout(Stdio::null()));
-    let begin = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(running.0.try_wait().unwrap().is_none(), "the gateway ended before it listened");
-        assert!(begin.elapsed() < Duration::from_secs(60), "the gateway does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let _running = serve(gateway, port);
     pytest(mocks, Gateway::On(port), &["gateway"]);
 }
 
@@ -138,19 +86,16 @@ fn the_tests_of_the_gateway_hold_for_the_providers_of_their_clients() {
 fn sdks_talk_through_the_embedded_gateway_to_every_mock() {
     let folder = tempfile::tempdir().unwrap();
     let mocks = mocks();
-    let (file, port) = bootstrap(&mocks, folder.path());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    through(command.args(["serve", "--watch-interval-ms", "0"]).arg(&file), &mocks, port);
+    let bootstrap = Bootstrap::new(&mocks);
+    through(&mut embedded(&bootstrap.write(folder.path())), &mocks, bootstrap.port);
 }
 
 #[test]
 #[ignore = "needs the providers' SDKs: cargo xtask test sdks"]
 fn sdks_talk_through_envoy_to_every_mock() {
-    let envoy = std::env::var_os("ENVOY").expect("cargo xtask test sdks sets ENVOY");
     let folder = tempfile::tempdir().unwrap();
     let mocks = mocks();
-    let (file, port) = bootstrap(&mocks, folder.path());
-    let mut command = Command::new(envoy);
-    command.args(["--use-dynamic-base-id", "--concurrency", "2", "-l", "error", "-c"]).arg(&file);
-    through(&mut command, &mocks, port);
+    let bootstrap = Bootstrap::new(&mocks);
+    let command = envoy(&bootstrap.write(folder.path()), 2);
+    through(&mut command.expect("cargo xtask test sdks sets ENVOY"), &mocks, bootstrap.port);
 }

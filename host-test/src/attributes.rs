@@ -1,6 +1,7 @@
 //! What the host knows about a stream beside its headers: addresses, protocol, names, the route.
 
 use crate::headers::HeaderMap;
+use crate::stream_data::Direction;
 use crate::value::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -55,9 +56,21 @@ pub struct Attributes {
     pub route: Option<RouteResolver>,
     /// How many bytes a stream may hold back in one direction.
     pub buffer_limit: usize,
+    /// The same for its request, where the route says otherwise.
+    pub request_buffer_limit: Option<usize>,
     /// The chain stands behind the route decision (Envoy's upstream HTTP filters): no filter of it sees a reply that
     /// one of them makes, and they have no log phase.
     pub behind_routing: bool,
+}
+
+impl Attributes {
+    /// How many bytes may be held back in a direction.
+    pub(crate) fn limit(&self, direction: Direction) -> usize {
+        match direction {
+            Direction::Request => self.request_buffer_limit.unwrap_or(self.buffer_limit),
+            Direction::Response => self.buffer_limit,
+        }
+    }
 }
 
 /// `source.address` as Envoy has it while `use_remote_address` is false: the last entry of `x-forwarded-for` if that is
@@ -92,6 +105,7 @@ impl Default for Attributes {
             dynamic_metadata: BTreeMap::new(),
             route: None,
             buffer_limit: 1024 * 1024,
+            request_buffer_limit: None,
             behind_routing: false,
         }
     }

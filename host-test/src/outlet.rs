@@ -65,7 +65,7 @@ impl Chain<'_> {
     /// Too much is held back, and nobody said that it may grow.
     pub(crate) fn check_limit(&mut self, direction: Direction) {
         let held = self.with_half(direction, |half| half.buffer.as_ref().map_or(0, Vec::len));
-        let limit = self.stream.data.borrow().attributes.buffer_limit;
+        let limit = self.stream.data.borrow().attributes.limit(direction);
         if held <= limit || self.stream.sides.of(direction).streaming {
             return;
         }

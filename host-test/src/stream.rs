@@ -112,6 +112,6 @@ impl Stream {
     pub(crate) fn is_full(&self, direction: Direction) -> bool {
         let data = self.data.borrow();
         let held = data.halves.of(direction).buffer.as_ref().map_or(0, Vec::len);
-        held > data.attributes.buffer_limit && self.sides.of(direction).streaming
+        held > data.attributes.limit(direction) && self.sides.of(direction).streaming
     }
 }

@@ -266,6 +266,8 @@ impl Thread {
                     return Ok(refusal(refused, &listener.http.server_name));
                 }
             };
+            // by the head that came: filters have not seen it yet
+            let request_buffer_limit = listener.http.routes.find(&headers).and_then(|(_, route)| route.request_limit);
             let attributes = Attributes {
                 source_address: crate::source_address(&headers, &peer.client.to_string()),
                 destination_address: peer.local.to_string(),
@@ -274,6 +276,7 @@ impl Thread {
                 node: (site.generation.bootstrap.node_id.clone(), site.generation.bootstrap.node_cluster.clone()),
                 route: Some(site.resolver.clone()),
                 buffer_limit,
+                request_buffer_limit,
                 ..Attributes::default()
             };
             let (head, answered) = oneshot::channel();

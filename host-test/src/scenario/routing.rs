@@ -103,6 +103,7 @@ impl RouteUse {
             path,
             case_sensitive: true,
             headers: self.header.iter().map(condition).collect(),
+            request_limit: None,
             action: Action::Proxy(proxy),
         }
     }

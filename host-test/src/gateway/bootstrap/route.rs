@@ -56,6 +56,8 @@ pub struct Route {
     pub case_sensitive: bool,
     /// Conditions on headers; all must hold.
     pub headers: Vec<HeaderCondition>,
+    /// How many bytes of a request may be held back (`request_body_buffer_limit`); otherwise as many as of the listener's connections.
+    pub request_limit: Option<usize>,
     /// What is done.
     pub action: Action,
 }
@@ -261,8 +263,12 @@ impl Route {
         let (kind, action) = fields.one_of(&["route", "direct_response"])?;
         let action =
             if kind == "route" { Action::Proxy(Proxy::read(action, clusters)?) } else { read_response(action)? };
+        let request_limit = match fields.take("request_body_buffer_limit") {
+            Some(limit) => Some(usize::try_from(limit.number(u64::MAX)?).unwrap_or(usize::MAX)),
+            None => None,
+        };
         fields.finish()?;
-        Ok(Self { name, path, case_sensitive, headers, action })
+        Ok(Self { name, path, case_sensitive, headers, request_limit, action })
     }
 }
 
