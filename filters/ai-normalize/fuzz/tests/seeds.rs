@@ -7,9 +7,10 @@ fn targets_take_their_seeds_and_damaged_copies() {
     for target in TARGETS {
         let seeds = (target.seeds)();
         assert!(!seeds.is_empty(), "{}", target.name);
-        for seed in seeds {
-            (target.run)(&seed);
-            for at in 0..seed.len() {
+        for seed in &seeds {
+            (target.run)(seed);
+            // where there are many seeds, some places of each
+            for at in (0..seed.len()).step_by(1 + seeds.len() / 8) {
                 (target.run)(&seed[..at]);
                 let mut changed = seed.clone();
                 changed[at] ^= 1 << (at % 8);

@@ -107,6 +107,10 @@ impl Stage for Forward {
         let doc = Doc::parse(data, Limits::default()).map_err(|error| ApiError::unreadable(&error.to_string()))?;
         let root = doc.root();
         let kind = root.str_of("type").unwrap_or_default();
+        // it is the event's name as well, so it has to be a word
+        if kind.is_empty() || !kind.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ApiError::unreadable("expected an event with a type"));
+        }
         let message = root.get("message").unwrap_or(root);
         if let Some(told) = message.given("usage") {
             response::usage(told, self.usage.get_or_insert_default());
@@ -118,8 +122,7 @@ impl Stage for Forward {
         }
         let renamed = (kind == "message_start").then(|| rename(&doc, message, &self.context)).flatten();
         out.extend_from_slice(b"event: ");
-        // its name is its type, which is a word
-        out.extend(kind.bytes().filter(|byte| byte.is_ascii_graphic()));
+        out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\ndata: ");
         let json = renamed.as_deref().unwrap_or(data);
         out.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
