@@ -238,6 +238,7 @@ fn examples_start_what_their_bootstraps_name() {
     let files = fs::read_dir(root().join("envoy-configs")).unwrap();
     let mut files: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     files.sort();
+    bootstraps.sort();
     assert_eq!(files, bootstraps, "every bundled bootstrap has an example");
 }
 

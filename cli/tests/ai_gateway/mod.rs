@@ -53,7 +53,11 @@ pub struct Bootstrap {
 
 impl Bootstrap {
     pub fn new(mocks: &Server) -> Self {
-        let text = fs::read_to_string(root().join(BOOTSTRAP)).unwrap();
+        Self::of(BOOTSTRAP, mocks)
+    }
+
+    pub fn of(file: &str, mocks: &Server) -> Self {
+        let text = fs::read_to_string(root().join(file)).unwrap();
         let mut value: Value = serde_saphyr::from_str(&text).unwrap();
         let (port, admin) = (free_port(), free_port());
         let socket = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});

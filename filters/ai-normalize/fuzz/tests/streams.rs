@@ -1,7 +1,7 @@
 //! Every sample of a provider's stream, to every client: whole, in any pieces, and cut off anywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use ai_fuzz::exchange::{Pair, check_stream, framed, streamed};
+use ai_fuzz::exchange::{Pair, check_stream, streamed};
 use ai_translate::stream::Outcome;
 use ai_translate::{client, provider};
 use proptest::prelude::*;
@@ -81,8 +81,7 @@ proptest! {
         let whole = streamed(&answering, &[&stream]);
         check_stream(&answering, &whole);
         let (mut rest, mut pieces) = (&stream[..], Vec::new());
-        let mut lengths = sizes.into_iter().chain([usize::MAX]);
-        while let Some(length) = lengths.next() {
+        for length in sizes.into_iter().chain([usize::MAX]) {
             let (piece, behind) = rest.split_at(length.min(rest.len()));
             pieces.push(piece);
             rest = behind;
