@@ -17,7 +17,7 @@ const FUEL_MARGIN: u64 = 5;
 
 fn measured() -> BTreeMap<String, Cost> {
     let mut files = Vec::new();
-    for filter in ["header-router", "prefix-rewrite", "rate-limit", "suite"] {
+    for filter in ["ai-normalize", "header-router", "prefix-rewrite", "rate-limit", "suite"] {
         let entries = std::fs::read_dir(root().join("filters").join(filter).join("scenarios")).unwrap();
         files.extend(entries.map(|entry| entry.unwrap().path()));
     }

@@ -233,19 +233,30 @@ pub fn respond<'a>(
                 seen.client = reply(&own);
                 return;
             }
-            Err(Cut::Reset) => seen.reset = true,
+            Err(Cut::Reset { sent }) => {
+                body = Body::new(sent);
+                seen.reset = true;
+            }
         }
     }
     seen.client.headers = fields(&head);
-    if !seen.reset {
-        seen.client.body = body.bytes().to_vec();
-    }
+    seen.client.body = body.bytes().to_vec();
 }
 
 /// Why a response does not go on.
 enum Cut {
     Replied(Reply),
-    Reset,
+    Reset {
+        /// What has gone out of its body.
+        sent: Vec<u8>,
+    },
+}
+
+impl Cut {
+    /// The head alone has gone out.
+    fn head() -> Self {
+        Self::Reset { sent: Vec::new() }
+    }
 }
 
 impl Running {
@@ -273,7 +284,7 @@ impl Running {
             Flow::Buffer { limit } => {
                 head.remove("content-length");
                 if body.bytes().len() > limit {
-                    return Err(Cut::Reset);
+                    return Err(Cut::head());
                 }
                 self.stream.on_response_body(body, &self.env)
             }
@@ -284,7 +295,7 @@ impl Running {
             flow @ (Flow::Continue | Flow::Call(_)) => flow,
         };
         self.send();
-        if matches!(after, Flow::Reply(_)) { Err(Cut::Reset) } else { Ok(()) }
+        if matches!(after, Flow::Reply(_)) { Err(Cut::head()) } else { Ok(()) }
     }
 
     /// The body in one piece, and behind it the end that comes by itself.
@@ -297,7 +308,7 @@ impl Running {
             self.send();
             let is_written = !chunk.bytes().is_empty();
             if matches!(flow, Flow::Reply(_)) || last && !no_trailers && is_written {
-                return Err(Cut::Reset);
+                return Err(Cut::Reset { sent: written });
             }
             written.extend_from_slice(chunk.bytes());
         }

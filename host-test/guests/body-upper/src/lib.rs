@@ -1,7 +1,7 @@
 //! Upper-cases request and response bodies: the smallest filter that changes bodies in both directions. It shows that
 //! the shell keeps the framing true, whatever the body does; and, on demand, that a head can wait for its body.
 
-use filter_kit::{Body, ConfigError, CounterId, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config};
+use filter_kit::{Body, Chunk, ConfigError, CounterId, Env, Filter, Flow, Head, MetricTable, Reply, Stream, config};
 use serde::Deserialize;
 use std::rc::Rc;
 
@@ -20,6 +20,15 @@ pub struct Config {
     /// Request heads wait for their bodies and tell of them: `x-body-length`, and the log field `body_length`.
     #[serde(default)]
     pub hold: bool,
+    /// Response heads wait for their bodies, where `hold` is set too, and tell of them: `x-body-length`.
+    #[serde(default)]
+    pub hold_responses: bool,
+    /// Response bodies change piece by piece, as they come, and have the suffix behind the last piece.
+    #[serde(default)]
+    pub stream: bool,
+    /// Bodies are read and stay as they are: what is left is what it costs to read them.
+    #[serde(default)]
+    pub as_it_is: bool,
     /// Request heads tell of their connection: `x-source-address`, `x-destination-port`.
     #[serde(default)]
     pub tell_connection: bool,
@@ -76,10 +85,13 @@ impl BodyUpperStream {
     }
 
     fn upper(&self, body: &mut Body, env: &dyn Env) {
+        env.count(self.filter.bodies, 1);
+        if self.filter.config.as_it_is {
+            return;
+        }
         let mut bytes = body.bytes().to_ascii_uppercase();
         bytes.extend_from_slice(self.filter.config.suffix.as_bytes());
         body.replace(bytes);
-        env.count(self.filter.bodies, 1);
     }
 }
 
@@ -128,7 +140,36 @@ impl Stream for BodyUpperStream {
     }
 
     fn on_response_head(&mut self, _head: &mut Head, _env: &dyn Env) -> Flow {
-        self.buffer()
+        let Config { hold_responses, stream, max_body_bytes, .. } = *self.filter.config;
+        match (hold_responses, stream) {
+            (true, _) => Flow::Hold { limit: max_body_bytes },
+            (false, true) => Flow::Stream,
+            (false, false) => self.buffer(),
+        }
+    }
+
+    fn on_held_response(&mut self, head: &mut Head, body: &mut Body, env: &dyn Env) -> Flow {
+        if let Some(reply) = self.refused(body) {
+            return reply;
+        }
+        if head.set("x-body-length", body.bytes().len().to_string().as_bytes()).is_err() {
+            return Flow::Reply(Reply::status(500, "body_upper_untold"));
+        }
+        self.upper(body, env);
+        Flow::Continue
+    }
+
+    fn on_response_chunk(&mut self, chunk: &mut Chunk, env: &dyn Env) -> Flow {
+        if self.filter.config.as_it_is {
+            return Flow::Continue;
+        }
+        let mut bytes = chunk.bytes().to_ascii_uppercase();
+        if chunk.is_last() {
+            bytes.extend_from_slice(self.filter.config.suffix.as_bytes());
+            env.count(self.filter.bodies, 1);
+        }
+        chunk.replace(bytes);
+        Flow::Continue
     }
 
     fn on_response_body(&mut self, body: &mut Body, env: &dyn Env) -> Flow {
