@@ -59,6 +59,7 @@ fn variants(modules: &Modules) -> Result<Vec<Variant>, String> {
         header: ("x-key", "hot".to_owned()),
         values: 1,
         status: 200,
+        ..Variant::default()
     };
     // 50 ms is the shortest interval that it takes
     let bucket = json!({"max_tokens": BURST, "tokens_per_fill": RATE / 20, "fill_interval": "0.05s"});

@@ -153,6 +153,7 @@ fn variant(name: &str, filters: Vec<Value>) -> Variant {
         header: ("x-key", "key-".to_owned()),
         values: MANY_KEYS,
         status: 200,
+        ..Variant::default()
     }
 }
 

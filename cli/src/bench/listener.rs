@@ -1,10 +1,11 @@
 //! What is measured: a listener of the measured Envoy and the request that it gets.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// A listener, and with what it is loaded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Variant {
     /// Row name.
     pub name: String,
@@ -22,6 +23,10 @@ pub struct Variant {
     pub values: usize,
     /// The status that every answer has to have.
     pub status: u16,
+    /// The body of a `POST`; without one, requests are `GET`s.
+    pub body: Bytes,
+    /// How many times fewer requests a round has than others; 0 and 1 are as many.
+    pub fewer: usize,
 }
 
 /// What runs in one Envoy.
@@ -33,12 +38,14 @@ pub struct Setup {
     pub clusters: Vec<Value>,
     /// Worker threads.
     pub workers: u32,
+    /// So many requests a round, one after the other, for the time to the first bytes of their answers.
+    pub first_bytes: usize,
 }
 
 /// One worker, so that all of the work is its work.
 impl From<Vec<Variant>> for Setup {
     fn from(variants: Vec<Variant>) -> Self {
-        Self { variants, clusters: Vec::new(), workers: 1 }
+        Self { variants, clusters: Vec::new(), workers: 1, first_bytes: 0 }
     }
 }
 

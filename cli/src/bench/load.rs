@@ -2,8 +2,9 @@
 
 use super::listener::Variant;
 use bytes::Bytes;
+use h2::SendStream;
 use h2::client::SendRequest;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Method, Request};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +13,15 @@ use tokio::task::JoinSet;
 
 const CONNECTIONS: usize = 2;
 const STREAMS: usize = 20;
+/// Requests that are under way at a time.
+pub const AT_ONCE: usize = CONNECTIONS * STREAMS;
 /// Enough for every worker to get some.
 const MANY_CONNECTIONS: usize = 16;
 const FEW_STREAMS: usize = 4;
 /// Headers beside the pseudo headers, and the length of each value.
 const HEADERS: usize = 19;
+/// Bytes of overhead of frames that may wait to be read.
+const FRAMES: usize = 64 << 20;
 /// Longest time that a load may take, and that each of its requests may add.
 const BOUND: Duration = Duration::from_secs(60);
 const BOUND_EACH: Duration = Duration::from_millis(1);
@@ -40,6 +45,18 @@ pub fn run(port: u16, variant: &Variant, requests: usize) -> Result<(), String> 
 /// Sends one request, whatever its answer is.
 pub fn prime(port: u16, variant: &Variant) -> Result<(), String> {
     bounded(BOUND, on_lanes(port, variant, 1, 1, |mut lane| async move { lane.send(0).await })).map(drop)
+}
+
+/// Sends so many requests one after the other; microseconds from each to the first bytes of its answer's body.
+pub fn first_bytes(port: u16, variant: &Variant, requests: usize) -> Result<Vec<f64>, String> {
+    let all = on_lanes(port, variant, 1, 1, move |mut lane| async move {
+        let mut times = Vec::new();
+        for turn in 0..requests {
+            times.push(lane.first_byte(turn).await?.as_secs_f64() * 1e6);
+        }
+        Ok(times)
+    });
+    Ok(bounded(BOUND, all)?.into_iter().flatten().collect())
 }
 
 /// What a stretch of load has met.
@@ -104,7 +121,10 @@ where
     for connection in 0..connections {
         let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(|e| e.to_string())?;
         socket.set_nodelay(true).map_err(|e| e.to_string())?;
-        let (client, driver) = h2::client::handshake(socket).await.map_err(|e| e.to_string())?;
+        // many small frames are what a stream of events consists of
+        let mut builder = h2::client::Builder::new();
+        let handshake = builder.data_frame_budget(FRAMES).handshake::<_, Bytes>(socket);
+        let (client, driver) = handshake.await.map_err(|e| e.to_string())?;
         tokio::spawn(driver);
         for stream in 0..streams {
             let number = connection * streams + stream;
@@ -119,12 +139,34 @@ where
 }
 
 impl Lane {
+    /// From sending a request to the first bytes of its answer, which is read to its end.
+    async fn first_byte(&mut self, before: usize) -> Result<Duration, String> {
+        let mut client = self.client.clone().ready().await.map_err(|e| e.to_string())?;
+        let request = self.requests.get(before)?;
+        let begin = Instant::now();
+        let (answer, sending) = client.send_request(request, false).map_err(|e| e.to_string())?;
+        let (sent, answer) = tokio::join!(send_body(sending, self.requests.body.clone()), answer);
+        sent?;
+        let mut body = answer.map_err(|e| e.to_string())?.into_body();
+        let mut first = None;
+        while let Some(piece) = body.data().await {
+            let size = piece.map_err(|e| e.to_string())?.len();
+            first.get_or_insert_with(|| begin.elapsed());
+            body.flow_control().release_capacity(size).map_err(|e| e.to_string())?;
+        }
+        first.ok_or_else(|| "an answer without a body".to_owned())
+    }
+
     /// Sends the lane's request behind so many others, and reads its answer to the end; the status.
     async fn send(&mut self, before: usize) -> Result<u16, String> {
         let mut client = self.client.clone().ready().await.map_err(|e| e.to_string())?;
         let request = self.requests.get(before + self.number)?;
-        let (answer, _) = client.send_request(request, true).map_err(|e| e.to_string())?;
-        let answer = answer.await.map_err(|e| e.to_string())?;
+        let body = self.requests.body.clone();
+        let (answer, sending) = client.send_request(request, body.is_empty()).map_err(|e| e.to_string())?;
+        // an answer may come before the whole body has gone out
+        let (sent, answer) = tokio::join!(send_body(sending, body), answer);
+        sent?;
+        let answer = answer.map_err(|e| e.to_string())?;
         let status = answer.status().as_u16();
         let mut body = answer.into_body();
         while let Some(piece) = body.data().await {
@@ -135,23 +177,41 @@ impl Lane {
     }
 }
 
+/// As fast as the other side takes it.
+async fn send_body(mut stream: SendStream<Bytes>, mut body: Bytes) -> Result<(), String> {
+    while !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        let room = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
+        let room = room.ok_or("the request was cut off")?.map_err(|e| e.to_string())?;
+        let piece = body.split_to(room.min(body.len()));
+        stream.send_data(piece, body.is_empty()).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
 /// The requests of a variant; they differ in one header.
 struct Requests {
     request: Request<()>,
     name: HeaderName,
     value: String,
     values: usize,
+    body: Bytes,
 }
 
 impl Requests {
     fn new(variant: &Variant) -> Result<Self, String> {
         let (name, value) = (HeaderName::from_static(variant.header.0), variant.header.1.clone());
-        let mut request = Request::get(format!("http://bench.local{}", variant.path)).header(&name, &value);
+        let method = if variant.body.is_empty() { Method::GET } else { Method::POST };
+        let mut request = Request::builder().method(method).uri(format!("http://bench.local{}", variant.path));
+        request = request.header(&name, &value);
+        if !variant.body.is_empty() {
+            request = request.header("content-type", "application/json").header("content-length", variant.body.len());
+        }
         for number in 0..HEADERS {
             request = request.header(format!("x-bench-{number}"), "twenty bytes of text");
         }
         let request = request.body(()).map_err(|e| e.to_string())?;
-        Ok(Self { request, name, value, values: variant.values.max(1) })
+        Ok(Self { request, name, value, values: variant.values.max(1), body: variant.body.clone() })
     }
 
     fn get(&self, number: usize) -> Result<Request<()>, String> {

@@ -53,6 +53,7 @@ fn variant(name: &str, filters: Vec<Value>) -> Variant {
         header: ("x-key", "key-".to_owned()),
         values: 1,
         status: 200,
+        ..Variant::default()
     }
 }
 

@@ -6,6 +6,8 @@
 //! differences within each round.
 
 mod admission;
+mod ai;
+mod ai_upstream;
 mod envoy;
 mod limits;
 mod listener;
@@ -56,10 +58,12 @@ enum Table {
     Admission,
     /// Envoy's memory after few keys and after many.
     Memory,
+    /// AI requests of three sizes and streams, beside what Envoy has for the same.
+    Ai,
 }
 
 impl Table {
-    const ALL: [Self; 5] = [Self::Filters, Self::Rules, Self::Limits, Self::Admission, Self::Memory];
+    const ALL: [Self; 6] = [Self::Filters, Self::Rules, Self::Limits, Self::Admission, Self::Memory, Self::Ai];
 }
 
 /// What a table says, for people and for programs.
@@ -68,6 +72,9 @@ struct Report {
     text: String,
     json: Value,
 }
+
+/// Figures of each variant.
+type Rounds = Vec<Vec<f64>>;
 
 /// Requests of each variant before the rounds.
 const FIRST: usize = 400;
@@ -111,6 +118,12 @@ impl Bench {
                 report.text.push_str(&format!("\n{}", limits::aims(&rows)));
                 Ok(report)
             }
+            Table::Ai => {
+                let setup = ai::all(modules, ai_upstream::start()?.port())?;
+                let (rounds, first) = self.measure(&setup)?;
+                let rows = ai::rows(&setup.variants, &rounds, &first);
+                Ok(Report { name: "ai", text: ai::table(&rows, self.rounds), json: ai::json(&rows) })
+            }
             Table::Admission => {
                 let rows = admission::measure(&self.envoy, modules)?;
                 Ok(Report { name: "admission", text: admission::table(&rows), json: admission::json(&rows) })
@@ -124,36 +137,44 @@ impl Bench {
 
     /// A table of CPU times; `other` is what the rows that variants name have in common.
     fn costs(&self, name: &'static str, other: &str, setup: Setup) -> Result<(Report, Vec<stats::Row>), String> {
-        let rows = stats::rows(&setup.variants, &self.measure(&setup)?);
+        let rows = stats::rows(&setup.variants, &self.measure(&setup)?.0);
         let text = stats::table(&rows, other, self.rounds, self.requests);
         Ok((Report { name, text, json: stats::json(&rows) }, rows))
     }
 
-    /// Microseconds a request, for each variant and round.
-    fn measure(&self, setup: &Setup) -> Result<Vec<Vec<f64>>, String> {
+    /// Microseconds a request, for each variant and round; and to the first bytes of answers, for variants of a table of streams.
+    fn measure(&self, setup: &Setup) -> Result<(Rounds, Rounds), String> {
         let envoy = envoy::Envoy::start(&self.envoy, setup)?;
         let variants = &setup.variants;
         for (variant, port) in variants.iter().zip(envoy.ports()) {
             // the units that a limit has left at first; then as many requests as every row needs to do what it does, all of them right
             // away: what they ask a service is looked at
             load::prime(*port, variant)?;
-            load::run(*port, variant, FIRST).map_err(|error| format!("{}: {error}", variant.name))?;
+            load::run(*port, variant, FIRST / variant.fewer.max(1))
+                .map_err(|error| format!("{}: {error}", variant.name))?;
         }
-        let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); variants.len()];
+        let (mut rounds, mut first) = (vec![Vec::new(); variants.len()], vec![Vec::new(); variants.len()]);
         for round in 0..WARM_UP + self.rounds.max(1) {
             for step in 0..variants.len() {
                 let index = (round + step) % variants.len();
                 let (Some(variant), Some(port)) = (variants.get(index), envoy.ports().get(index)) else { continue };
+                let requests = (self.requests / variant.fewer.max(1)).max(load::AT_ONCE);
                 let before = envoy.worker_nanoseconds()?;
-                load::run(*port, variant, self.requests).map_err(|error| format!("{}: {error}", variant.name))?;
+                load::run(*port, variant, requests).map_err(|error| format!("{}: {error}", variant.name))?;
                 let spent = envoy.worker_nanoseconds()?.saturating_sub(before);
                 if let Some(figures) = rounds.get_mut(index).filter(|_| round >= WARM_UP) {
-                    figures.push(spent as f64 / self.requests as f64 / 1000.0);
+                    figures.push(spent as f64 / requests as f64 / 1000.0);
+                }
+                if setup.first_bytes > 0 {
+                    let times = load::first_bytes(*port, variant, setup.first_bytes)?;
+                    if let Some(figures) = first.get_mut(index).filter(|_| round >= WARM_UP) {
+                        figures.extend(times);
+                    }
                 }
             }
             eprintln!("round {} of {}", round + 1, WARM_UP + self.rounds.max(1));
         }
         envoy.stop();
-        Ok(rounds)
+        Ok((rounds, first))
     }
 }

@@ -89,6 +89,7 @@ fn variant(name: &str, size: usize, filters: Vec<Value>, table: Value) -> Varian
         header: ("x-tenant", format!("t{middle}")),
         values: 1,
         status: 200,
+        ..Variant::default()
     }
 }
 

@@ -41,7 +41,8 @@ pub fn rows(variants: &[Variant], rounds: &[Vec<f64>]) -> Vec<Row> {
     variants.iter().zip(rounds).map(row).collect()
 }
 
-fn quantile(figures: &[f64], share: f64) -> f64 {
+/// The figure below which that share of them lies.
+pub fn quantile(figures: &[f64], share: f64) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     let index = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
@@ -109,6 +110,7 @@ mod tests {
             header: ("x", String::new()),
             values: 1,
             status: 200,
+            ..Variant::default()
         });
         let rounds = vec![vec![10.0, 11.0, 12.0, 13.0, 90.0], vec![12.0, 13.0, 14.0, 15.0, 92.0]];
         let rows = rows(&variants, &rounds);

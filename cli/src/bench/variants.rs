@@ -20,6 +20,7 @@ pub fn all(modules: &Modules) -> Result<Vec<Variant>, String> {
             header: ("x-user-type", "customer".to_owned()),
             values: 1,
             status: 200,
+            ..Variant::default()
         })
     };
     let (router, rewrite) = ("header-router.wasm", "prefix-rewrite.wasm");

@@ -122,8 +122,9 @@ pub(crate) fn head(pending: &mut Pending, compiled: &Compiled, head: &mut Head, 
         pending.response = Response::Stream(Box::new(pending.answering.stream()), decoder);
         return Flow::Stream;
     }
-    let told =
-        TOLD.iter().filter_map(|name| Some(((*name).to_owned(), str::from_utf8(head.get(name)?).ok()?.to_owned())));
+    let text = |bytes| str::from_utf8(bytes).ok();
+    let told = head.iter().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
+    let told = told.filter(|(name, _)| TOLD.contains(name)).map(|(name, value)| (name.to_owned(), value.to_owned()));
     let told = told.collect();
     let limit = if is_ok { compiled.config.max_response_bytes } else { MAX_ERROR_BYTES };
     let decoder = decoder.map(|decoder| decoder.with_limit(limit));

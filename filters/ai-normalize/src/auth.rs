@@ -1,6 +1,7 @@
 //! Keys of providers. They go from where they are into the request, and nowhere else.
 
 use crate::config::{Auth, KeySource, check_header};
+use crate::request::remove;
 use filter_kit::{ConfigError, Env, Head};
 
 /// Headers in which clients say who they are, to any provider.
@@ -64,9 +65,8 @@ impl Credentials {
         };
         let set = match &self.0 {
             Auth::Client => {
-                for name in key_headers.iter().filter(|name| !CLIENT_AUTH.contains(&name.as_str())) {
-                    head.remove(name);
-                }
+                let is_key = |name: &str| key_headers.iter().any(|known| known == name);
+                remove(head, |name| is_key(name) && !CLIENT_AUTH.contains(&name));
                 return Ok(());
             }
             Auth::None => None,
@@ -78,9 +78,7 @@ impl Credentials {
             }
             Auth::Header { name, key: source } => Some((name.as_str(), key(source, head).ok_or(MissingKey)?)),
         };
-        for name in CLIENT_AUTH.iter().copied().chain(key_headers.iter().map(String::as_str)) {
-            head.remove(name);
-        }
+        remove(head, |name| CLIENT_AUTH.contains(&name) || key_headers.iter().any(|known| known == name));
         match set {
             // a key with control characters is none
             Some((name, value)) => head.set(name, &value).map_err(|_| MissingKey),

@@ -221,6 +221,15 @@ pub(crate) fn unknown_model(models: &Models, asked: Option<&str>) -> ApiError {
     ApiError::new(404, format!("there is no model {shown:?}{hint}")).param("model").code("model_not_found")
 }
 
+/// Takes out all headers of these names, of which most requests have few.
+pub(crate) fn remove(head: &mut Head, is_one: impl Fn(&str) -> bool) {
+    let found = head.iter().filter_map(|(name, _)| str::from_utf8(name).ok()).filter(|name| is_one(name));
+    let found: Vec<String> = found.map(str::to_owned).collect();
+    for name in found {
+        head.remove(&name);
+    }
+}
+
 /// Sets where a request goes, and as who.
 fn direct(
     provider: &Provider,
@@ -237,17 +246,20 @@ fn direct(
     })?;
     let own = [&compiled.config.model_header, &compiled.config.provider_header];
     let kept = |name: &str| made.outgoing.kept.contains(&name);
-    for name in REMOVED.iter().copied().chain(own.into_iter().flatten().map(String::as_str)).filter(|name| !kept(name))
-    {
+    for name in own.into_iter().flatten() {
         head.remove(name);
     }
+    remove(head, |name| REMOVED.contains(&name) && !kept(name));
     let set = |head: &mut Head| -> Result<(), InvalidHeader> {
         head.set(":path", path.as_bytes())?;
         if let Some(host) = &provider.host {
             head.set(":authority", host.as_bytes())?;
         }
         head.set("content-type", b"application/json")?;
-        head.set("accept", b"*/*")?;
+        if head.get("accept").is_some() {
+            // the client's, about another answer
+            head.set("accept", b"*/*")?;
+        }
         for (name, value) in &made.outgoing.headers {
             if !kept(name) || head.get(name).is_none() {
                 head.set(name, value.as_bytes())?;

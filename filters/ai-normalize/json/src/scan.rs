@@ -13,15 +13,35 @@ fn marks(word: u64) -> u64 {
     (quotes | backslashes | controls) & HIGHS
 }
 
+/// The byte of the lowest mark.
+fn place(marks: u64) -> usize {
+    usize::try_from(marks.trailing_zeros() / 8).unwrap_or(0)
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+fn low(both: u128) -> u64 {
+    both as u64
+}
+
 /// How many bytes from `at` on are plain: no quote, no backslash, no control character.
 pub(crate) fn plain(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
-    let (words, tail) = rest.as_chunks::<8>();
     let mut length = 0;
+    // most strings are long: two words at a time, and which of both it was only where one is marked
+    let (pairs, rest) = rest.as_chunks::<16>();
+    for pair in pairs {
+        let both = u128::from_le_bytes(*pair);
+        let (first, second) = (marks(low(both)), marks(low(both >> 64)));
+        if first | second != 0 {
+            return length + if first != 0 { place(first) } else { 8 + place(second) };
+        }
+        length += 16;
+    }
+    let (words, tail) = rest.as_chunks::<8>();
     for word in words {
         let marks = marks(u64::from_le_bytes(*word));
         if marks != 0 {
-            return length + usize::try_from(marks.trailing_zeros() / 8).unwrap_or(0);
+            return length + place(marks);
         }
         length += 8;
     }

@@ -28,6 +28,18 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Whether it says nothing but blanks.
+    pub fn is_blank(&self) -> bool {
+        match self {
+            // nearly always the first character tells
+            Self::Escaped(raw) => {
+                raw.bytes().next().is_none_or(|byte| !byte.is_ascii_graphic() || byte == b'\\')
+                    && decode(raw).trim().is_empty()
+            }
+            Self::Plain(text) => text.trim_start().is_empty(),
+        }
+    }
+
     /// The same for longer than the document lives.
     pub fn into_owned(self) -> Text<'static> {
         Text::Plain(Cow::Owned(self.decode().into_owned()))

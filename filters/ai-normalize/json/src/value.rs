@@ -132,7 +132,17 @@ impl<'a> Value<'a> {
 
     /// The member of that name; the last one, if there are several. `None` for what is no object.
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members().filter(|(key, _)| *key == *name).last().map(|(_, value)| value)
+        self.member_values().filter(|(key, _)| key.says(name)).last().map(|(_, value)| value)
+    }
+
+    /// Whether it is a string that says this.
+    fn says(&self, name: &str) -> bool {
+        let node = self.node();
+        if node.escaped {
+            return self.text().is_some_and(|text| text == *name);
+        }
+        let (start, end) = (index(node.start) + 1, index(node.end).saturating_sub(1));
+        end.saturating_sub(start) == name.len() && self.doc.text.as_bytes().get(start..end) == Some(name.as_bytes())
     }
 
     /// The same; a member that is `null` counts as none.
@@ -190,8 +200,18 @@ impl<'a> Value<'a> {
 
     /// A member's name that an object has twice: readers differ in which of both counts.
     pub fn repeated(&self) -> Option<Cow<'a, str>> {
+        // few are compared faster than they are hashed
+        const FEW: usize = 32;
+        let mut few: Vec<Cow<'a, str>> = Vec::new();
         let mut seen = HashSet::new();
-        self.members().map(|(key, _)| key.decode()).find(|key| !seen.insert(key.clone()))
+        self.members().map(|(key, _)| key.decode()).find(|key| {
+            if few.len() < FEW {
+                let found = few.contains(key);
+                few.push(key.clone());
+                return found;
+            }
+            few.contains(key) || !seen.insert(key.clone())
+        })
     }
 }
 

@@ -236,3 +236,20 @@ fn values_inside_others_are_changed_where_they_stand() {
     let expected = "{ \"model\" : \"b\", \"messages\": [ {\"role\":\"sys\\\"tem\"}, {\"role\": \"user\"} ], \"big\": 1e400,\"stream\":true }";
     assert_eq!(String::from_utf8(patch.finish()).unwrap(), expected);
 }
+
+#[test]
+fn blanks_are_told_however_they_are_written() {
+    for (json, expected) in [
+        (r#""""#, true),
+        (r#"" \n\u0020\u00a0""#, true),
+        (r#""\u0061""#, false),
+        (r#"" \n a""#, false),
+        (r#""a\n""#, false),
+        ("\"\u{a0} \"", true),
+        ("\"\u{a0}\\t\"", true),
+        ("\"\u{e9}\\t\"", false),
+    ] {
+        let doc = parse(json);
+        assert_eq!(doc.root().text().unwrap().is_blank(), expected, "{json}");
+    }
+}

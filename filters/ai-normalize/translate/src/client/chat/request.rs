@@ -115,11 +115,14 @@ fn object<'a>(at: &str, value: Value<'a>) -> Result<Value<'a>, ApiError> {
 
 /// The string `name` of an object that has to have it.
 fn required<'a>(value: Value<'a>, name: &str, at: &str) -> Result<Text<'a>, ApiError> {
-    let at = format!("{at}.{name}");
-    let Some(member) = value.given(name) else {
-        return Err(ApiError::invalid(format!("{at}: expected a string")).param(at));
-    };
-    member.text().ok_or_else(|| wrong(&at, "a string", member))
+    let member = value.given(name);
+    member.and_then(|member| member.text()).ok_or_else(|| {
+        let at = format!("{at}.{name}");
+        match member {
+            Some(member) => wrong(&at, "a string", member),
+            None => ApiError::invalid(format!("{at}: expected a string")).param(at),
+        }
+    })
 }
 
 fn stop(value: Value<'_>) -> Result<Vec<Text<'_>>, ApiError> {

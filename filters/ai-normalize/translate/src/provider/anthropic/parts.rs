@@ -29,14 +29,14 @@ impl<'a> Writing<'_, 'a> {
     ) -> Result<bool, ApiError> {
         match part {
             Part::Text { text: said, cache } => {
-                let decoded = said.decode();
                 // an empty block is refused
-                if decoded.trim().is_empty() {
+                if said.is_blank() {
                     return Ok(false);
                 }
-                match role == Role::Assistant && is_last && decoded.ends_with(char::is_whitespace) {
-                    true => text(&Text::from(decoded.trim_end()), *cache, out),
-                    false => text(said, *cache, out),
+                if role == Role::Assistant && is_last {
+                    text(&Text::from(said.decode().trim_end()), *cache, out);
+                } else {
+                    text(said, *cache, out);
                 }
             }
             Part::Refusal(said) if said.is_empty() => return Ok(false),

@@ -101,25 +101,33 @@ impl Forward {
         });
         let object = "\"chat.completion.chunk\"";
         let wanted = [("id", id.as_str()), ("object", object), ("created", created), ("model", model)];
-        let edit = |name: &Text<'_>, value: Value<'_>| match name.decode().as_ref() {
-            // nobody minds the word that there is none yet
-            "usage" if value.is_null() && context.want_usage => Edit::Keep,
-            "usage" => Edit::Remove,
-            "x_groq" if value.get("usage").is_some() => Edit::Remove,
-            name => match wanted.iter().find(|(known, _)| *known == name) {
-                Some((_, json)) if *json != value.raw() => Edit::Replace((*json).to_owned()),
-                _ => Edit::Keep,
-            },
-        };
-        let added: Vec<(&str, String)> = wanted
-            .iter()
-            .filter(|(name, _)| root.get(name).is_none())
-            .map(|(name, json)| (*name, (*json).to_owned()))
-            .collect();
-        let changes = !added.is_empty() || root.members().any(|(name, value)| edit(&name, value) != Edit::Keep);
-        if changes {
-            patch.object(root, edit, &added);
+        // most chunks have all of it already, and this is done for each of them: one look at each member
+        let mut there = [false; 4];
+        let mut edits = false;
+        for (name, value) in root.members() {
+            let name = name.decode();
+            match wanted.iter().zip(&mut there).find(|((known, _), _)| *known == name) {
+                Some(((_, json), there)) => {
+                    *there = true;
+                    edits |= *json != value.raw();
+                }
+                None => edits |= shows_usage(&name, value),
+            }
         }
+        if !edits && there == [true; 4] {
+            return;
+        }
+        let edit = |name: &Text<'_>, value: Value<'_>| {
+            let name = name.decode();
+            match wanted.iter().find(|(known, _)| *known == name) {
+                Some((_, json)) if *json != value.raw() => Edit::Replace((*json).to_owned()),
+                None if shows_usage(&name, value) => Edit::Remove,
+                _ => Edit::Keep,
+            }
+        };
+        let added = wanted.iter().zip(there).filter(|(_, there)| !there);
+        let added: Vec<(&str, String)> = added.map(|((name, json), _)| (*name, (*json).to_owned())).collect();
+        patch.object(root, edit, &added);
     }
 
     fn choice(&mut self, choice: Value<'_>, patch: &mut Patch<'_>) {
@@ -254,8 +262,16 @@ impl Choice {
     }
 }
 
+/// What it cost is told at the end. Nobody minds the word that there is nothing yet.
+fn shows_usage(name: &str, value: Value<'_>) -> bool {
+    name == "usage" && !value.is_null() || name == "x_groq" && value.get("usage").is_some()
+}
+
 /// JSON in one line: line ends stand outside of its strings only.
 fn push_line(json: &[u8], out: &mut Vec<u8>) {
+    if !json.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        return out.extend_from_slice(json);
+    }
     out.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
 }
 
