@@ -67,7 +67,13 @@ impl<'a> Doc<'a> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(invalid(bytes, 0, "expected less than 4 GiB"));
         }
-        let mut parser = Parser { bytes, at: 0, nodes: Vec::with_capacity(64), open: Vec::new(), limits };
+        let mut parser = Parser {
+            bytes,
+            at: 0,
+            nodes: Vec::with_capacity((bytes.len() / 32).clamp(64, 1 << 16)),
+            open: Vec::new(),
+            limits,
+        };
         match parser.document() {
             Ok(()) => Ok(Self { text, nodes: parser.nodes }),
             Err(why) => Err(invalid(bytes, parser.at, why)),
