@@ -213,6 +213,42 @@ fn what_is_not_there_is_told_and_no_key_is() {
     });
 }
 
+/// A secret that Envoy keeps and injects, as one of SDS would be.
+#[test]
+fn keys_may_come_from_envoys_own_secrets() {
+    let mocks = mocks();
+    let mut bootstrap = Bootstrap::new(&mocks);
+    bootstrap.filter()["providers"][0]["auth"] = json!({"bearer": {"header": "x-openai-key"}});
+    bootstrap.value["static_resources"]["secrets"] =
+        json!([{"name": "openai-key", "generic_secret": {"secret": {"inline_string": "from-a-secret"}}}]);
+    let injector = json!({"name": "envoy.filters.http.credential_injector", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector",
+        "overwrite": true,
+        "credential": {"name": "envoy.http.injected_credentials.generic", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic",
+            "credential": {"name": "openai-key"}, "header": "x-openai-key"}}}});
+    let manager = &mut bootstrap.value["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+    manager["typed_config"]["http_filters"].as_array_mut().unwrap().insert(0, injector);
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut command) = envoy(&bootstrap.write(folder.path()), 1) else {
+        eprintln!("SKIPPED on Envoy: the variable ENVOY names none");
+        return;
+    };
+    let _running = serve(&mut command, bootstrap.port);
+    for model in ["openai", "claude"] {
+        let forged = [("x-openai-key", "of-the-client"), ("authorization", "Bearer of-the-client")];
+        let response = post(bootstrap.port, CHAT, &forged, &say(model, "Hello"));
+        assert_eq!(response.status, 200, "{model}: {}", response.text());
+    }
+    let of_openai = &mocks.requests(Kind::OpenAi)[0].headers;
+    assert!(of_openai.contains(&("authorization".to_owned(), "Bearer from-a-secret".to_owned())), "{of_openai:?}");
+    for headers in [of_openai, &mocks.requests(Kind::Anthropic)[0].headers] {
+        let told = format!("{headers:?}");
+        assert!(!told.contains("x-openai-key") && !told.contains("of-the-client"), "{told}");
+    }
+    assert!(!format!("{:?}", mocks.requests(Kind::Anthropic)[0].headers).contains("from-a-secret"));
+}
+
 #[test]
 fn a_host_that_cannot_hold_heads_takes_the_model_from_a_header_or_the_path() {
     let change = |bootstrap: &mut Bootstrap| {

@@ -24,6 +24,7 @@ const SAME: &str = "ai-normalize, same dialect";
 const CROSS: &str = "ai-normalize, chat to Anthropic";
 const OWN_READ: &str = "Envoy's ai_protocol_manager, reads and checks";
 const OWN_CROSS: &str = "Envoy's ai_protocol_manager, chat to Anthropic";
+const WAITING: &str = "a module that waits for requests and sees each chunk";
 const PASSIVE: &str = "a module that sees each chunk";
 
 /// What throughput over waiting alone should be at least, in MB/s.
@@ -79,6 +80,14 @@ pub fn all(modules: &Modules, upstream: u16) -> Result<Setup, String> {
                 vec![modules.filter(
                     "guests/body-upper.wasm",
                     &json!({"max_body_bytes": 1_000_000, "stream": true, "as_it_is": true}),
+                )?],
+            ),
+            of(
+                WAITING,
+                vec![holding(
+                    modules,
+                    "guests/body-upper.wasm",
+                    &json!({"max_body_bytes": 1_000_000, "hold": true, "stream": true, "as_it_is": true}),
                 )?],
             ),
             Variant { path: CHAT.to_owned(), ..of(name, vec![ours(modules, dialect)?]) },

@@ -8,12 +8,17 @@ use http::{Request, Response};
 use serde_json::json;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Pieces of text in a stream.
 pub const PIECES: usize = 200;
-/// The request header that says `stream` or `whole`.
+/// The request header that says `stream`, `whole`, or [`PACED`].
 pub const SHAPE: &str = "x-bench-shape";
+/// A stream that pauses behind its first events, as a model does: otherwise all of it is one read for Envoy, and its first bytes leave with its last.
+pub const PACED: &str = "paced";
+const FIRST_EVENTS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Starts it; it lives as long as the process.
 pub fn start() -> Result<SocketAddr, String> {
@@ -50,7 +55,9 @@ async fn serve(socket: TcpStream) -> Result<(), h2::Error> {
 
 async fn respond(request: Request<RecvStream>, mut answer: SendResponse<Bytes>) -> Result<(), h2::Error> {
     let is_anthropic = request.uri().path().ends_with("/messages");
-    let is_stream = request.headers().get(SHAPE).is_some_and(|shape| shape == "stream");
+    let shape = request.headers().get(SHAPE).cloned();
+    let is_paced = shape.as_ref().is_some_and(|shape| shape == PACED);
+    let is_stream = is_paced || shape.is_some_and(|shape| shape == "stream");
     let mut body = request.into_body();
     while let Some(piece) = body.data().await {
         let size = piece?.len();
@@ -65,6 +72,9 @@ async fn respond(request: Request<RecvStream>, mut answer: SendResponse<Bytes>) 
     }
     let last = known.events.len().saturating_sub(1);
     for (place, event) in known.events.iter().enumerate() {
+        if is_paced && place == FIRST_EVENTS {
+            tokio::time::sleep(PAUSE).await;
+        }
         send(&mut stream, event.clone(), place == last).await?;
     }
     Ok(())

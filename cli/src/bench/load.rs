@@ -1,5 +1,6 @@
 //! The load: HTTP/2 without TLS, two connections of twenty streams unless said otherwise.
 
+use super::ai_upstream;
 use super::listener::Variant;
 use bytes::Bytes;
 use h2::SendStream;
@@ -142,7 +143,10 @@ impl Lane {
     /// From sending a request to the first bytes of its answer, which is read to its end.
     async fn first_byte(&mut self, before: usize) -> Result<Duration, String> {
         let mut client = self.client.clone().ready().await.map_err(|e| e.to_string())?;
-        let request = self.requests.get(before)?;
+        let mut request = self.requests.get(before)?;
+        if request.headers().contains_key(ai_upstream::SHAPE) {
+            request.headers_mut().insert(ai_upstream::SHAPE, HeaderValue::from_static(ai_upstream::PACED));
+        }
         let begin = Instant::now();
         let (answer, sending) = client.send_request(request, false).map_err(|e| e.to_string())?;
         let (sent, answer) = tokio::join!(send_body(sending, self.requests.body.clone()), answer);

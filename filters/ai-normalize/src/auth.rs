@@ -4,21 +4,24 @@ use crate::config::{Auth, KeySource, check_header};
 use crate::request::remove;
 use filter_kit::{ConfigError, Env, Head};
 
-/// Headers in which clients say who they are, to any provider.
-const CLIENT_AUTH: &[&str] = &[
-    "authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "x-goog-user-project",
-    "openai-organization",
-    "openai-project",
-    "proxy-authorization",
-    "cookie",
-    "x-amz-security-token",
-    "x-amz-date",
-    "x-amz-content-sha256",
-];
+/// Headers in which clients say who they are, to any provider. Asked of every header of every request, so it is no list.
+fn is_client_auth(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"authorization"
+            | b"x-api-key"
+            | b"api-key"
+            | b"x-goog-api-key"
+            | b"x-goog-user-project"
+            | b"openai-organization"
+            | b"openai-project"
+            | b"proxy-authorization"
+            | b"cookie"
+            | b"x-amz-security-token"
+            | b"x-amz-date"
+            | b"x-amz-content-sha256"
+    )
+}
 
 /// How a provider knows who asks.
 #[derive(Debug)]
@@ -63,10 +66,10 @@ impl Credentials {
             KeySource::Env(name) => env.variable(name).map(String::into_bytes),
             KeySource::Header(name) => head.get(name).map(<[u8]>::to_vec).filter(|value| !value.is_empty()),
         };
+        let is_key = |name: &[u8]| key_headers.iter().any(|known| known.as_bytes() == name);
         let set = match &self.0 {
             Auth::Client => {
-                let is_key = |name: &str| key_headers.iter().any(|known| known == name);
-                remove(head, |name| is_key(name) && !CLIENT_AUTH.contains(&name));
+                remove(head, |name| is_key(name) && !is_client_auth(name));
                 return Ok(());
             }
             Auth::None => None,
@@ -78,7 +81,7 @@ impl Credentials {
             }
             Auth::Header { name, key: source } => Some((name.as_str(), key(source, head).ok_or(MissingKey)?)),
         };
-        remove(head, |name| CLIENT_AUTH.contains(&name) || key_headers.iter().any(|known| known == name));
+        remove(head, |name| is_client_auth(name) || is_key(name));
         match set {
             // a key with control characters is none
             Some((name, value)) => head.set(name, &value).map_err(|_| MissingKey),

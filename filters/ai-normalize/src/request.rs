@@ -53,18 +53,21 @@ pub(crate) struct Asked {
 /// A refusal: what it is counted as, and what it says.
 pub(crate) type Refused = (&'static str, ApiError);
 
-/// What of a client's request is of no use to a provider.
-const REMOVED: &[&str] = &[
-    "accept-encoding",
-    "expect",
-    "anthropic-version",
-    "anthropic-beta",
-    "anthropic-dangerous-direct-browser-access",
-    "x-sluice-cluster",
-    "x-sluice-route",
-    "x-sluice-ai-provider",
-    "x-sluice-ai-model",
-];
+/// What of a client's request is of no use to a provider. Asked of every header of every request, so it is no list.
+fn is_removed(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"accept-encoding"
+            | b"expect"
+            | b"anthropic-version"
+            | b"anthropic-beta"
+            | b"anthropic-dangerous-direct-browser-access"
+            | b"x-sluice-cluster"
+            | b"x-sluice-route"
+            | b"x-sluice-ai-provider"
+            | b"x-sluice-ai-model"
+    )
+}
 
 impl Asked {
     pub(crate) fn new(
@@ -222,9 +225,9 @@ pub(crate) fn unknown_model(models: &Models, asked: Option<&str>) -> ApiError {
 }
 
 /// Takes out all headers of these names, of which most requests have few.
-pub(crate) fn remove(head: &mut Head, is_one: impl Fn(&str) -> bool) {
-    let found = head.iter().filter_map(|(name, _)| str::from_utf8(name).ok()).filter(|name| is_one(name));
-    let found: Vec<String> = found.map(str::to_owned).collect();
+pub(crate) fn remove(head: &mut Head, is_one: impl Fn(&[u8]) -> bool) {
+    let found = head.iter().filter(|(name, _)| is_one(name));
+    let found: Vec<String> = found.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
     for name in found {
         head.remove(&name);
     }
@@ -245,11 +248,11 @@ fn direct(
         ("missing_key", ApiError::new(500, why).code("provider_key_missing"))
     })?;
     let own = [&compiled.config.model_header, &compiled.config.provider_header];
-    let kept = |name: &str| made.outgoing.kept.contains(&name);
+    let kept = |name: &[u8]| made.outgoing.kept.iter().any(|kept| kept.as_bytes() == name);
     for name in own.into_iter().flatten() {
         head.remove(name);
     }
-    remove(head, |name| REMOVED.contains(&name) && !kept(name));
+    remove(head, |name| is_removed(name) && !kept(name));
     let set = |head: &mut Head| -> Result<(), InvalidHeader> {
         head.set(":path", path.as_bytes())?;
         if let Some(host) = &provider.host {
@@ -261,7 +264,7 @@ fn direct(
             head.set("accept", b"*/*")?;
         }
         for (name, value) in &made.outgoing.headers {
-            if !kept(name) || head.get(name).is_none() {
+            if !kept(name.as_bytes()) || head.get(name).is_none() {
                 head.set(name, value.as_bytes())?;
             }
         }

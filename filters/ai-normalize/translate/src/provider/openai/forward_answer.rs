@@ -39,12 +39,13 @@ pub(super) fn response(
         added.push(("model", quoted(&context.model(None))));
     }
     if operation == Operation::Chat {
-        let made = [
-            ("id", quoted(&answer_id(None, context))),
-            ("object", "\"chat.completion\"".to_owned()),
-            ("created", context.created.to_string()),
+        let made: [(&str, &dyn Fn() -> String); 3] = [
+            ("id", &|| quoted(&answer_id(None, context))),
+            ("object", &|| "\"chat.completion\"".to_owned()),
+            ("created", &|| context.created.to_string()),
         ];
-        added.extend(made.into_iter().filter(|(name, _)| root.get(name).is_none()));
+        let lacking = made.into_iter().filter(|(name, _)| root.get(name).is_none());
+        added.extend(lacking.map(|(name, make)| (name, make())));
     }
     if edits.iter().any(|edit| *edit != Edit::Keep) || !added.is_empty() {
         let mut edits = edits.into_iter();
