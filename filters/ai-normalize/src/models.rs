@@ -58,9 +58,11 @@ impl Provider {
         made: &str,
         operation: Operation,
         stream: bool,
+        is_responses: bool,
         target: &ai_translate::Target<'_>,
     ) -> String {
         let own = match operation {
+            Operation::Chat if is_responses => &self.paths.responses,
             Operation::Embeddings => &self.paths.embeddings,
             Operation::CountTokens => &self.paths.count_tokens,
             Operation::Chat if stream && self.paths.stream.is_some() => &self.paths.stream,
@@ -321,6 +323,7 @@ fn provider_settings(config: &ProviderConfig) -> Result<Settings, ConfigError> {
     let paths = [
         ("chat", &config.paths.chat),
         ("stream", &config.paths.stream),
+        ("responses", &config.paths.responses),
         ("embeddings", &config.paths.embeddings),
         ("count_tokens", &config.paths.count_tokens),
     ];

@@ -4,7 +4,7 @@ use crate::answer::Pending;
 use crate::config::Config;
 use crate::filter::Compiled;
 use crate::models::{Model, Models, Provider};
-use ai_translate::client::Client;
+use ai_translate::client::{Client, Kind};
 use ai_translate::ir::ApiError;
 use ai_translate::provider::openai::Quirks;
 use ai_translate::translate::{self, Settings, Translated};
@@ -114,7 +114,8 @@ impl Asked {
         let mut report = Report::new(false);
         let made = translate::request(self.client, provider.dialect, self.operation, &doc, &target, &mut report);
         let made = made.map_err(|error| ("invalid", error))?;
-        let path = provider.path(&made.outgoing.path, self.operation, made.stream, &target);
+        let path =
+            provider.path(&made.outgoing.path, self.operation, made.stream, self.is_native_responses(&made), &target);
         direct(provider, model, &path, &made, compiled, head, env)?;
         self.sent_path = Some(path);
         Ok(self)
@@ -138,7 +139,8 @@ impl Asked {
         let mut report = Report::new(model.strict);
         let made = translate::request(self.client, provider.dialect, self.operation, &doc, &target, &mut report);
         let made = made.map_err(|error| ("invalid", error))?;
-        let path = provider.path(&made.outgoing.path, self.operation, made.stream, &target);
+        let path =
+            provider.path(&made.outgoing.path, self.operation, made.stream, self.is_native_responses(&made), &target);
         match (head, &self.sent_path) {
             (Some(head), _) => direct(provider, model, &path, &made, compiled, head, env)?,
             (None, Some(sent)) if *sent != path => {
@@ -179,6 +181,11 @@ impl Asked {
         let held = self.sent_path.is_none();
         body.replace(made.outgoing.body);
         Ok(Pending::new(answering, place, notes, held))
+    }
+
+    /// The provider is asked for a response, not for a chat completion.
+    fn is_native_responses(&self, made: &Translated) -> bool {
+        made.native && self.client.kind() == Kind::Responses
     }
 
     fn find<'m>(&self, models: &'m Models, asked: Option<&str>) -> Result<(&'m Model, &'m Provider), Refused> {

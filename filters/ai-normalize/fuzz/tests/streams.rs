@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use ai_fuzz::exchange::{Pair, check_stream, streamed};
+use ai_translate::client::{self, Kind};
+use ai_translate::provider;
 use ai_translate::stream::Outcome;
-use ai_translate::{client, provider};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -17,8 +18,12 @@ fn sample(provider: &str) -> Vec<u8> {
 
 fn pairs() -> impl Iterator<Item = (Pair, Vec<u8>)> {
     SAMPLES.iter().flat_map(|name| {
-        let (stream, provider) = (sample(name), provider::find(name).unwrap());
-        client::ALL.iter().map(move |client| (Pair { client: *client, provider }, stream.clone()))
+        let provider = provider::find(name).unwrap();
+        client::ALL.iter().map(move |client| {
+            // who has responses is asked for them by those who speak them
+            let is_native = client.kind() == Kind::Responses && *name == "openai";
+            (Pair { client: *client, provider }, sample(if is_native { "responses" } else { name }))
+        })
     })
 }
 

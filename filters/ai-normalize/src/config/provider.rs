@@ -52,6 +52,8 @@ pub struct Paths {
     pub chat: Option<String>,
     /// For streams; without it, `chat`.
     pub stream: Option<String>,
+    /// For responses, where the provider has them and the client speaks them.
+    pub responses: Option<String>,
     /// For vectors.
     pub embeddings: Option<String>,
     /// For numbers of tokens.

@@ -130,13 +130,60 @@ fn what_needs_a_memory_of_the_server_is_refused() {
         ("background", json!(true)),
         ("prompt", json!({"id": "pmpt_1"})),
     ] {
-        let error = pair("responses", "openai").refused(responses(json!({member: value})));
+        let error = pair("responses", "mistral").refused(responses(json!({member: value})));
         assert_eq!((error.status, error.param.as_deref()), (400, Some(member)), "{}", error.message);
     }
     let hosted = responses(json!({"tools": [{"type": "web_search"}]}));
     assert_eq!(pair("responses", "anthropic").refused(hosted).status, 400);
     let stored = responses(json!({"input": [{"type": "item_reference", "id": "msg_1"}]}));
     assert_eq!(pair("responses", "gemini").refused(stored).status, 400);
+}
+
+#[test]
+fn who_has_responses_gets_them_as_they_are() {
+    let pair = pair("responses", "openai");
+    let request =
+        responses(json!({"previous_response_id": "resp_1", "new": [null], "tools": [{"type": "web_search"}]}));
+    let sent = pair.chat(request.clone());
+    assert_eq!(sent.outgoing.path, "/v1/responses");
+    let expected = request.to_string().replace("\"m\"", "\"the-model\"");
+    assert_eq!(String::from_utf8(sent.outgoing.body).unwrap(), expected);
+    let body = br#"{"id":"resp_2","object":"response","model":"gpt","output":[],"usage":{"input_tokens":3,"output_tokens":4,"total_tokens":7,"input_tokens_details":{"cached_tokens":1}}}"#;
+    let told = answer(&sent.answering, 200, &[], body);
+    assert_eq!(told.body, None);
+    let usage = told.usage.unwrap();
+    assert_eq!((usage.input, usage.output, usage.cached), (3, 4, 1));
+    // a model that takes no temperature
+    let sent = pair.with(json!({"sampling": false})).chat(responses(json!({"temperature": 0, "top_p": null})));
+    assert_eq!(String::from_utf8(sent.outgoing.body).unwrap(), r#"{"input":"x","model":"the-model","top_p":null}"#);
+    assert_eq!(sent.notes[0].what, "temperature");
+}
+
+#[test]
+fn streams_of_responses_go_on_as_they_are() {
+    let event = |kind: &str, more: Value| {
+        let mut event = json!({"type": kind, "sequence_number": 0});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let begun = event("response.created", json!({"response": {"id": "r", "model": "g"}}));
+    let delta = event("response.output_text.delta", json!({"sequence_number": 1, "delta": "Grüße"}));
+    let usage = json!({"input_tokens": 3, "output_tokens": 4});
+    let completed = event("response.completed", json!({"sequence_number": 2, "response": {"usage": usage}}));
+    let whole = support::named_events(&[begun.clone(), delta.clone(), completed]);
+    let (out, outcome) = pair("responses", "openai").stream(&whole);
+    assert_eq!((out.as_bytes(), outcome), (&whole[..], Outcome::Complete));
+    // the provider's own failure goes on, and is none of ours
+    let failed = event("response.failed", json!({"response": {"error": {"code": "server_error", "message": "oops"}}}));
+    let stream = support::named_events(&[begun.clone(), failed]);
+    let (out, outcome) = pair("responses", "openai").stream(&stream);
+    assert_eq!(out.as_bytes(), stream);
+    assert!(matches!(outcome, Outcome::Failed(error) if error.message == "oops"));
+    // an end in the middle is told with the next number
+    let (out, outcome) = pair("responses", "azure").stream(&support::named_events(&[begun, delta]));
+    assert!(matches!(outcome, Outcome::Failed(_)));
+    let last = data(&out).pop().unwrap();
+    assert_eq!((&last["type"], &last["sequence_number"]), (&json!("error"), &json!(2)), "{out}");
 }
 
 #[test]

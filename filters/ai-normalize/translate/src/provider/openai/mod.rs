@@ -5,6 +5,7 @@ mod encode;
 mod error;
 mod forward;
 mod forward_answer;
+mod forward_responses;
 mod forward_stream;
 mod quirks;
 mod read;
@@ -132,8 +133,11 @@ impl Provider for Compatible {
     }
 
     fn native(&self, client: Kind, operation: Operation, _: &Target<'_>) -> Option<&dyn Native> {
-        let is_chat = client == Kind::Chat && matches!(operation, Operation::Chat | Operation::Embeddings);
-        is_chat.then_some(self as &dyn Native)
+        match (client, operation) {
+            (Kind::Chat, Operation::Chat | Operation::Embeddings) => Some(self),
+            (Kind::Responses, Operation::Chat) => self.0.responses.is_some().then_some(self.0 as &dyn Native),
+            _ => None,
+        }
     }
 }
 

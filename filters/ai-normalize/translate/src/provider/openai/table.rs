@@ -91,7 +91,8 @@ pub static ENTRIES: [Entry; 12] = [
         name: "azure",
         chat: "/openai/deployments/{model}/chat/completions?api-version={api_version}",
         embeddings: Some("/openai/deployments/{model}/embeddings?api-version={api_version}"),
-        responses: None,
+        // of the API without versions; the deployment stands in the body
+        responses: Some("/openai/v1/responses"),
         variables: &["api_version"],
         ..OPENAI
     },
