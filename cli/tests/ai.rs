@@ -32,7 +32,7 @@ fn on_both(change: impl Fn(&mut Bootstrap), test: impl Fn(&Bootstrap, &Server)) 
             continue;
         };
         eprintln!("on {name}");
-        let _running = serve(&mut command, bootstrap.port);
+        let _running = serve(&mut command, &bootstrap);
         test(&bootstrap, &mocks);
     }
 }
@@ -234,7 +234,7 @@ fn keys_may_come_from_envoys_own_secrets() {
         eprintln!("SKIPPED on Envoy: the variable ENVOY names none");
         return;
     };
-    let _running = serve(&mut command, bootstrap.port);
+    let _running = serve(&mut command, &bootstrap);
     for model in ["openai", "claude"] {
         let forged = [("x-openai-key", "of-the-client"), ("authorization", "Bearer of-the-client")];
         let response = post(bootstrap.port, CHAT, &forged, &say(model, "Hello"));

@@ -59,9 +59,9 @@ fn pytest(mocks: &Server, gateway: Gateway, folders: &[&str]) {
 }
 
 /// The tests of the gateway, with the one that this command starts.
-fn through(gateway: &mut Command, mocks: &Server, port: u16) {
-    let _running = serve(gateway, port);
-    pytest(mocks, Gateway::On(port), &["gateway"]);
+fn through(gateway: &mut Command, mocks: &Server, bootstrap: &Bootstrap) {
+    let _running = serve(gateway, bootstrap);
+    pytest(mocks, Gateway::On(bootstrap.port), &["gateway"]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn sdks_talk_through_the_embedded_gateway_to_every_mock() {
     let folder = tempfile::tempdir().unwrap();
     let mocks = mocks();
     let bootstrap = Bootstrap::new(&mocks);
-    through(&mut embedded(&bootstrap.write(folder.path())), &mocks, bootstrap.port);
+    through(&mut embedded(&bootstrap.write(folder.path())), &mocks, &bootstrap);
 }
 
 #[test]
@@ -97,5 +97,5 @@ fn sdks_talk_through_envoy_to_every_mock() {
     let mocks = mocks();
     let bootstrap = Bootstrap::new(&mocks);
     let command = envoy(&bootstrap.write(folder.path()), 2);
-    through(&mut command.expect("cargo xtask test sdks sets ENVOY"), &mocks, bootstrap.port);
+    through(&mut command.expect("cargo xtask test sdks sets ENVOY"), &mocks, &bootstrap);
 }

@@ -50,7 +50,7 @@ fn signatures_are_those_of_what_goes_out() {
         eprintln!("SKIPPED on Envoy: the variable ENVOY names none");
         return;
     };
-    let _running = serve(&mut command, bootstrap.port);
+    let _running = serve(&mut command, &bootstrap);
     let content = json!([{"role": "user", "content": format!("Grüße {}", "x".repeat(100_000))}]);
     for (path, body) in [
         ("/v1/chat/completions", json!({"model": "claude", "messages": content})),

@@ -3,11 +3,13 @@
 
 use mock_providers::{Kind, Server};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything.
@@ -40,8 +42,15 @@ pub fn mocks() -> Server {
     Server::of(&Kind::ALL).unwrap()
 }
 
+/// A port that nobody has, and that nothing else in this process was given: Envoys share a port without complaint.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }
 
 /// The bundled bootstrap with the mocks' addresses.
@@ -116,11 +125,25 @@ pub fn envoy(file: &Path, workers: u8) -> Option<Command> {
     Some(command)
 }
 
-/// Starts a gateway and waits until it listens.
-pub fn serve(command: &mut Command, port: u16) -> Running {
+/// Whether the gateway says that it is ready.
+fn is_ready(bootstrap: &Bootstrap) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        TcpStream::connect(("127.0.0.1", bootstrap.port))?;
+        let mut stream = TcpStream::connect(("127.0.0.1", bootstrap.admin))?;
+        stream.set_read_timeout(Some(BOUND))?;
+        write!(stream, "GET /ready HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text.starts_with("HTTP/1.1 200"))
+    };
+    ask().unwrap_or(false)
+}
+
+/// Starts a gateway and waits until it is ready.
+pub fn serve(command: &mut Command, bootstrap: &Bootstrap) -> Running {
     let mut running = Running::start(command.stdout(Stdio::null()));
     let begin = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+    while !is_ready(bootstrap) {
         assert!(running.0.try_wait().unwrap().is_none(), "the gateway ended before it listened");
         assert!(begin.elapsed() < BOUND, "the gateway does not listen");
         std::thread::sleep(Duration::from_millis(20));
