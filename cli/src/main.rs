@@ -2,6 +2,7 @@
 
 mod bench;
 mod config_file;
+mod convert;
 mod diff;
 mod explain;
 mod output;
@@ -30,6 +31,8 @@ struct Arguments {
 enum Command {
     /// Serve an Envoy bootstrap with the embedded gateway.
     Serve(serve::Serve),
+    /// Make a gateway's configuration of manifests: App Mesh, Ingress or Gateway API.
+    Convert(convert::Convert),
     /// Check filter configurations, by themselves or in an Envoy bootstrap.
     Validate(validate::Validate),
     /// Say what differs between two configurations, and which recorded requests that changes.
@@ -51,6 +54,13 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(serve) => serve.run(),
+        // 0 and 1 as `convert` has them, 2 for mistakes
+        Command::Convert(convert) => {
+            return convert.run().unwrap_or_else(|why| {
+                eprintln!("sluice: {why}");
+                ExitCode::from(2)
+            });
+        }
         Command::Validate(validate) => validate.run(),
         // 0, 1 and 2 as `diff` has them
         Command::Diff(diff) => {

@@ -31,7 +31,6 @@ mod worker;
 
 pub mod gateway;
 pub mod scenario;
-pub mod yaml;
 
 pub use abi::{LogLevel, Status};
 pub use attributes::{Attributes, RouteInfo, RouteResolver, source_address};
@@ -43,6 +42,7 @@ pub use headers::{HeaderMap, Role};
 pub use host::{DEFAULT_FUEL, Host, LogRecord, LogSink};
 pub use metrics::{Metric, Metrics};
 pub use module::{LoadError, Module};
+pub use placed_yaml as yaml;
 pub use plugin::{FailurePolicy, PluginConfig};
 pub use report::{Meter, Misuse, TrapReport};
 pub use shared::SharedData;

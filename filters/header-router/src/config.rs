@@ -13,6 +13,7 @@ pub(crate) const DEBUG_HEADER: &str = "x-sluice-debug";
 
 /// Configuration of the header-router.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct Config {
@@ -46,6 +47,7 @@ pub struct Config {
 
 /// Whose defaults apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -59,6 +61,7 @@ pub enum Mode {
 
 /// One rule. Exactly one of `targets`, `service`, `redirect` and `direct_response` says what happens.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(
     feature = "schema",
@@ -121,6 +124,7 @@ pub struct RuleConfig {
 
 /// A second table.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct ServiceConfig {
@@ -140,6 +144,7 @@ pub struct ServiceConfig {
 
 /// A cluster, or an answer, and its share.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct TargetConfig {
@@ -160,6 +165,7 @@ pub struct TargetConfig {
 
 /// Where requests go that the weights leave.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct FallbackConfig {
@@ -173,6 +179,7 @@ pub struct FallbackConfig {
 
 /// What ties a client to a target. A request without it is drawn anew.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum StickyConfig {
@@ -188,6 +195,7 @@ pub enum StickyConfig {
 
 /// Sends the client elsewhere. What is not given stays as the client asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct RedirectConfig {
@@ -214,6 +222,7 @@ pub struct RedirectConfig {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct DirectResponseConfig {
@@ -232,6 +241,7 @@ pub struct DirectResponseConfig {
 
 /// A cluster that gets copies of requests. The filter only says so, in `x-sluice-mirror`; the host's route makes them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct MirrorConfig {
@@ -246,6 +256,7 @@ pub struct MirrorConfig {
 
 /// Tells trusted clients why a request went where it went, in the response header `x-sluice-decision`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct DebugConfig {
@@ -259,6 +270,7 @@ pub struct DebugConfig {
 
 /// What happens to a request that no rule takes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum DefaultConfig {
@@ -272,6 +284,7 @@ pub enum DefaultConfig {
 
 /// The cluster of last resort.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct DefaultTargetConfig {

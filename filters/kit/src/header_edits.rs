@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 /// Edits of a head, as configured: first `remove`, then `set`, then `add`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct HeaderEditsConfig {
@@ -23,6 +24,7 @@ pub struct HeaderEditsConfig {
 
 /// A header to write.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct HeaderValueConfig {

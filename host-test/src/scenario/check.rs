@@ -59,8 +59,14 @@ pub fn common(case: &Case, seen: &Observation) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     let mut field = |at: &str, value: Option<&[u8]>| fields.push((at.to_owned(), shown(value)));
     if let Some((cluster, message)) = &seen.upstream {
-        field("upstream.cluster", Some(cluster.as_bytes()));
+        let is_drawn = case.upstream.as_ref().is_some_and(|expected| !expected.any_of.is_empty());
+        if !is_drawn {
+            field("upstream.cluster", Some(cluster.as_bytes()));
+        }
         for name in [":method", ":path", ":authority", "x-sluice-route", "x-sluice-cluster"] {
+            if is_drawn && matches!(name, ":authority" | "x-sluice-cluster") {
+                continue;
+            }
             field(&format!("upstream {name}"), message.value(name));
         }
         let sent = expand(&case.request.headers);
@@ -124,6 +130,11 @@ impl Found {
         if let Some(expected) = &expected.cluster {
             let cluster = seen.map_or("none", |(cluster, _)| cluster);
             self.compare(&format!("{at}.cluster"), expected.as_bytes(), Some(cluster.as_bytes()));
+        }
+        if !expected.any_of.is_empty() && !seen.is_some_and(|(cluster, _)| expected.any_of.contains(cluster)) {
+            let cluster = seen.map_or("none", |(cluster, _)| cluster);
+            let expected = format!("one of {}", expected.any_of.join(", "));
+            self.0.push(Difference { at: format!("{at}.any_of"), expected, seen: cluster.to_owned(), value: None });
         }
         let none = Message::default();
         let message = seen.map_or(&none, |(_, message)| message);

@@ -235,6 +235,8 @@ impl Default for Response {
 pub struct Upstream {
     /// The cluster, or `none` if the request must not get to any.
     pub cluster: Option<String>,
+    /// In place of `cluster`, for what is drawn: one of these. Runners may draw differently.
+    pub any_of: Vec<String>,
     /// The method.
     pub method: Option<String>,
     /// Path and query.

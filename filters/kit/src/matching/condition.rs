@@ -10,6 +10,7 @@ use std::fmt::Write;
 
 /// Conditions; all of them have to hold, and an absent one always does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct RequestMatchConfig {

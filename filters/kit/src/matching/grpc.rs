@@ -9,6 +9,7 @@ use serde::Deserialize;
 /// A condition on a gRPC call: a request with content type `application/grpc`, with or without `+proto` and the like,
 /// for a path `/package.Service/Method`. Metadata is headers, so it stands there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct GrpcMatchConfig {

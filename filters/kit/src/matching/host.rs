@@ -6,6 +6,7 @@ use std::fmt;
 
 /// A condition on the host, as configured. Hosts compare without case and without port.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum HostMatchConfig {

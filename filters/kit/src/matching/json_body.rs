@@ -9,6 +9,7 @@ use std::fmt;
 
 /// A condition on one field of a JSON body, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct BodyMatchConfig {

@@ -32,6 +32,7 @@ use serde::Deserialize;
 
 /// How requests are looked at, for all rules of a filter.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct MatchingConfig {

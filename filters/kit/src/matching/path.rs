@@ -8,6 +8,7 @@ use std::fmt;
 /// A condition on the path without its query, as configured. Bytes compare as they are, unless the filter's `matching`
 /// options say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum PathMatchConfig {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 /// What becomes of path and host, as configured. At most one of `prefix`, `path` and `regex`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct RewriteConfig {
@@ -27,6 +28,7 @@ pub struct RewriteConfig {
 
 /// A replacement by pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "write", derive(serde::Serialize))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct RegexRewriteConfig {

@@ -25,7 +25,7 @@ fn value(value: &Value) -> Vec<u8> {
         Value::Bool(flag) => out.extend_from_slice(&[4 << 3, u8::from(*flag)]),
         Value::Int(number) => {
             out.push((2 << 3) | 1);
-            out.extend_from_slice(&f64::from(*number).to_le_bytes());
+            out.extend_from_slice(&(*number as f64).to_le_bytes());
         }
         Value::Text(text) => bytes(&mut out, 3, text.as_bytes()),
         Value::Map(entries) => bytes(&mut out, 5, &encode(entries)),

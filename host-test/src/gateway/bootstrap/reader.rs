@@ -125,7 +125,7 @@ impl At {
     /// A signed 64-bit integer.
     pub fn signed(&self) -> Read<i64> {
         match &self.node.value {
-            Value::Int(number) => Ok(i64::from(*number)),
+            Value::Int(number) => Ok(*number),
             Value::Text(text) => text.parse().map_err(|_| self.fault("expected an integer")),
             _ => Err(self.expected("an integer")),
         }

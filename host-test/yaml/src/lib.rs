@@ -61,8 +61,8 @@ pub enum Value {
     Null,
     /// `true`, `yes`, `on`, ... unquoted.
     Bool(bool),
-    /// An unquoted integer that fits 32 bits.
-    Int(i32),
+    /// An unquoted integer; as Envoy reads it one that fits 32 bits.
+    Int(i64),
     /// Everything else that is a scalar.
     Text(String),
     /// A sequence.
@@ -139,13 +139,36 @@ impl Value {
     }
 }
 
-/// Parses the one document of `text`.
+/// Whose idea of an unquoted scalar counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scalars {
+    /// Envoy's.
+    #[default]
+    Envoy,
+    /// That of `kubectl` and the API server: the same booleans, integers of 64 bits, and `0o17` beside `017`.
+    Kubernetes,
+}
+
+/// Parses the one document of `text` as Envoy does.
 ///
 /// # Errors
 /// The first fault, with its place.
 pub fn parse(text: &str) -> Result<Node, InvalidYaml> {
+    let mut roots = read(text, Builder { most_documents: 1, ..Builder::default() })?;
+    roots.pop().ok_or_else(|| fault(Position { line: 1, column: 1 }, "the file is empty"))
+}
+
+/// Parses all documents of `text`; empty ones are `Null`. The limits hold for all of them together.
+///
+/// # Errors
+/// The first fault, with its place.
+pub fn parse_documents(text: &str, scalars: Scalars) -> Result<Vec<Node>, InvalidYaml> {
+    read(text, Builder { scalars, most_documents: usize::MAX, ..Builder::default() })
+}
+
+fn read(text: &str, mut builder: Builder) -> Result<Vec<Node>, InvalidYaml> {
     let mut parser = Parser::new_from_str(text);
-    let mut builder = Builder { source: text.chars().collect(), ..Builder::default() };
+    builder.source = text.chars().collect();
     while let Some(step) = parser.next_event() {
         let (event, span) = step.map_err(|error| {
             let mark = error.marker();
@@ -154,13 +177,15 @@ pub fn parse(text: &str) -> Result<Node, InvalidYaml> {
         })?;
         builder.event(event, span)?;
     }
-    builder.root.ok_or_else(|| fault(Position { line: 1, column: 1 }, "the file is empty"))
+    Ok(builder.roots)
 }
 
 #[derive(Default)]
 struct Builder {
+    scalars: Scalars,
+    most_documents: usize,
     source: Vec<char>,
-    root: Option<Node>,
+    roots: Vec<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     values: usize,
@@ -189,7 +214,8 @@ impl Builder {
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
-                if self.documents > 1 {
+                self.anchors.clear();
+                if self.documents > self.most_documents {
                     return Err(fault(position, "a second YAML document; one is expected"));
                 }
                 Ok(())
@@ -198,7 +224,7 @@ impl Builder {
                 let chars = self.without_what_follows(chars, style);
                 let value = match (&tag, style) {
                     (Some(tag), _) if tag.suffix == "str" => Value::Text(text.into_owned()),
-                    (None, ScalarStyle::Plain) => plain(&text),
+                    (None, ScalarStyle::Plain) => plain(&text, self.scalars),
                     (None, _) => Value::Text(text.into_owned()),
                     (Some(tag), _) => {
                         return Err(fault(position, &format!("unknown YAML tag `{}{}`", tag.handle, tag.suffix)));
@@ -286,7 +312,7 @@ impl Builder {
             open.end = node.chars.end;
         }
         match self.open.last_mut().map(|open| &mut open.kind) {
-            None => self.root = Some(node),
+            None => self.roots.push(node),
             Some(OpenKind::List(items)) => items.push(node),
             Some(OpenKind::Map(entries, pending)) => match pending.take() {
                 Some(key) => entries.push((key, node)),
@@ -316,8 +342,8 @@ fn key_name(node: &Node) -> Result<String, InvalidYaml> {
     }
 }
 
-/// An unquoted scalar by Envoy's rules.
-fn plain(text: &str) -> Value {
+/// An unquoted scalar.
+fn plain(text: &str, scalars: Scalars) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         _ => {}
@@ -325,10 +351,14 @@ fn plain(text: &str) -> Value {
     if let Some(flag) = boolean(text) {
         return Value::Bool(flag);
     }
-    match integer(text).map(|number| (number, i32::try_from(number))) {
-        Some((_, Ok(small))) => Value::Int(small),
-        Some((number, Err(_))) => Value::Text(number.to_string()),
-        None => Value::Text(text.to_owned()),
+    match (integer(text), scalars) {
+        (Some(number), Scalars::Envoy) if i32::try_from(number).is_err() => Value::Text(number.to_string()),
+        (Some(number), _) => Value::Int(number),
+        (None, Scalars::Envoy) => Value::Text(text.to_owned()),
+        (None, Scalars::Kubernetes) => {
+            let octal = text.strip_prefix("0o").and_then(|digits| i64::from_str_radix(digits, 8).ok());
+            octal.map_or_else(|| Value::Text(text.to_owned()), Value::Int)
+        }
     }
 }
 
@@ -450,6 +480,17 @@ mod tests {
     fn aliases_are_copies() {
         let node = parse("a: &x {b: 1}\nc: *x\n").unwrap();
         assert_eq!(node.value.to_json().to_string(), r#"{"a":{"b":1},"c":{"b":1}}"#);
+    }
+
+    #[test]
+    fn kubernetes_has_documents_and_longer_integers() {
+        let text = "a: 99999999999\nb: 0o17\nc: 1.5\n---\n# nothing\n---\n- &x y\n- *x\n";
+        let roots = parse_documents(text, Scalars::Kubernetes).unwrap();
+        let json: Vec<_> = roots.iter().map(|root| root.value.to_json().to_string()).collect();
+        assert_eq!(json, [r#"{"a":99999999999,"b":15,"c":"1.5"}"#, "null", "[true,true]"]);
+        assert_eq!(roots[2].position, Position { line: 7, column: 1 });
+        assert!(parse_documents("a: &x 1\n---\nb: *x\n", Scalars::Kubernetes).is_err());
+        assert!(parse_documents("", Scalars::Kubernetes).unwrap().is_empty());
     }
 
     #[test]

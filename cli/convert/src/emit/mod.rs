@@ -1,0 +1,11 @@
+//! A model as files.
+
+pub mod bootstrap;
+pub mod files;
+pub mod router;
+pub mod sample;
+pub mod scenarios;
+pub mod yaml;
+
+pub use bootstrap::Place;
+pub use files::{Set, files};

@@ -1,0 +1,267 @@
+//! Manifests of the corpus are converted, and the real filter decides what becomes of requests: natively, in our host and in Envoy.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use host_test::scenario::{Runner, Runners, Scenario};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sluice_convert::emit::bootstrap::{Place, router_config};
+use sluice_convert::{Dialect, Options, Section};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file of the corpus; `cli/convert/tests/corpus/README.md` has the fields.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Situation {
+    name: String,
+    #[serde(default)]
+    args: Vec<String>,
+    manifests: String,
+    entry: String,
+    cases: Vec<Row>,
+    #[serde(default, alias = "unsupported")]
+    report: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    request: Request,
+    expect: Expect,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    #[serde(default = "get")]
+    method: String,
+    host: Option<String>,
+    path: String,
+    port: Option<u16>,
+    #[serde(default)]
+    headers: Vec<String>,
+    scheme: Option<String>,
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Redirect {
+    status: u16,
+    location: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Expect {
+    backend: Option<String>,
+    backends: Vec<String>,
+    status: Option<u16>,
+    redirect: Option<Redirect>,
+    path: Option<String>,
+    host: Option<String>,
+    request_headers: Vec<String>,
+    request_absent: Vec<String>,
+    response_headers: Vec<String>,
+    mirrors: Vec<String>,
+    grpc_status: Option<u16>,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+fn place() -> Place {
+    Place {
+        listen: "127.0.0.1".parse().unwrap(),
+        ports: Default::default(),
+        admin: "127.0.0.1:9901".parse().unwrap(),
+        wasm: "dist".to_owned(),
+        endpoints: Default::default(),
+    }
+}
+
+fn files(dialect: &str) -> Vec<PathBuf> {
+    let folder = root().join("cli/convert/tests/corpus").join(dialect);
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{}", folder.display());
+    files
+}
+
+/// The situation as a scenario for the table that its requests come to; one for each port.
+fn scenarios(file: &Path, dialect: Dialect) -> Vec<(String, Value)> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let shown = file.file_name().unwrap().to_str().unwrap();
+    let situation: Situation = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+    let class = situation.args.iter().position(|arg| arg == "--class").map(|at| situation.args[at + 1].clone());
+    let options = Options { dialect, namespace: "default".to_owned(), class };
+    let texts = [(shown.to_owned(), situation.manifests.clone())];
+    let mut converted = sluice_convert::convert(&texts, &options).unwrap_or_else(|mistakes| {
+        let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        panic!("{shown}:\n{}", mistakes.join("\n"))
+    });
+    let written =
+        sluice_convert::emit::files(&mut converted, &place(), "test").unwrap_or_else(|why| panic!("{shown}: {why}"));
+    let again = sluice_convert::convert(&texts, &options)
+        .map(|mut again| sluice_convert::emit::files(&mut again, &place(), "test"));
+    assert_eq!(again.ok().unwrap().unwrap(), written, "{shown}: the same bytes every time");
+    let report = &written["REPORT.md"];
+    for wanted in &situation.report {
+        assert!(report.contains(wanted.as_str()), "{shown}: the report does not say {wanted:?}\n{report}");
+    }
+    if situation.report.is_empty() {
+        let lost: Vec<_> =
+            converted.report.lines().iter().filter(|line| line.section == Section::NotSupported).collect();
+        assert!(lost.is_empty(), "{shown}: {lost:?}");
+    }
+    let entry = converted.model.entries.iter().find(|entry| entry.id == situation.entry);
+    let entry = entry.unwrap_or_else(|| panic!("{shown}: no entry {}", situation.entry));
+    let mut made = Vec::new();
+    for (number, table) in entry.tables.iter().enumerate() {
+        let ports: Vec<u16> =
+            entry.listeners.iter().filter(|listener| listener.table == number).map(|listener| listener.port).collect();
+        let rows: Vec<&Row> = situation
+            .cases
+            .iter()
+            .filter(|row| row.request.port.map_or(number == 0, |port| ports.contains(&port) || ports.is_empty()))
+            .collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let clusters: Vec<&String> = converted.model.clusters.keys().collect();
+        let clusters = if clusters.is_empty() { json!(["unused"]) } else { json!(clusters) };
+        let config = router_config(table, &place());
+        let cases: Vec<Value> = rows.iter().map(|row| case(row)).collect();
+        let mut filters = vec![json!({"filter": "header-router", "config": config})];
+        filters.extend(table.rate_limit.as_ref().map(|limits| json!({"filter": "rate-limit", "config": limits})));
+        let scenario = json!({"name": situation.name, "clusters": clusters, "filters": filters, "cases": cases});
+        made.push((format!("{shown}-{number}.yaml"), scenario));
+    }
+    made
+}
+
+fn case(row: &Row) -> Value {
+    let Row { request, expect, .. } = row;
+    let mut asked = json!({"method": request.method, "path": request.path, "headers": request.headers});
+    if let Some(scheme) = &request.scheme {
+        asked["headers"].as_array_mut().unwrap().push(json!(format!("x-forwarded-proto: {scheme}")));
+    }
+    if let Some(host) = &request.host {
+        asked["authority"] = json!(host);
+    }
+    if let Some(port) = request.port {
+        asked["port"] = json!(port);
+    }
+    if let Some(source) = &request.source {
+        asked["source"] = json!(source);
+    }
+    let mut upstream = json!({});
+    let mut client = json!({"headers": expect.response_headers});
+    match (&expect.backend, expect.backends.is_empty()) {
+        (Some(backend), true) => upstream["cluster"] = json!(backend),
+        (None, false) => upstream["any_of"] = json!(expect.backends),
+        _ => upstream["cluster"] = json!("none"),
+    }
+    for (key, value) in [("path", &expect.path), ("authority", &expect.host)] {
+        if let Some(value) = value {
+            upstream[key] = json!(value);
+        }
+    }
+    if !expect.request_headers.is_empty() {
+        upstream["headers"] = json!(expect.request_headers);
+    }
+    if !expect.request_absent.is_empty() {
+        upstream["absent"] = json!(expect.request_absent);
+    }
+    if let Some(status) = expect.status {
+        client["status"] = json!(status);
+    }
+    if let Some(redirect) = &expect.redirect {
+        client["status"] = json!(redirect.status);
+        client["headers"] = json!([format!("location: {}", redirect.location)]);
+    }
+    if request.headers.iter().any(|header| header.starts_with("content-type: application/grpc")) {
+        // a host says it in its own way
+        client.as_object_mut().unwrap().remove("status");
+    }
+    let mut case = json!({"name": row.name, "request": asked, "upstream": upstream, "client": client});
+    if let Some(mirror) = expect.mirrors.first() {
+        case["mirror"] = json!({"cluster": mirror});
+    }
+    case
+}
+
+fn check(dialect: Dialect, folder: &str) {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut scenarios = Vec::new();
+    for file in files(folder) {
+        for (name, scenario) in self::scenarios(&file, dialect) {
+            let path = scratch.path().join(name);
+            std::fs::write(&path, serde_json::to_string(&scenario).unwrap()).unwrap();
+            scenarios.push(Scenario::read(&path).unwrap_or_else(|error| panic!("{error}")));
+        }
+    }
+    let envoy = std::env::var_os("ENVOY").map(PathBuf::from);
+    let runners = [Runner::Core, Runner::Host].into_iter().chain(envoy.as_ref().map(|_| Runner::Envoy)).collect();
+    let report = Runners { runners, dist: root().join("dist"), envoy }.run(&scenarios).unwrap();
+    assert_eq!(report.failed, 0, "{}", report.text);
+    assert!(report.passed > 0);
+}
+
+#[test]
+fn app_mesh_decides_as_documented() {
+    check(Dialect::AppMesh, "app-mesh");
+}
+
+fn sluice() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command.current_dir(root());
+    command
+}
+
+#[test]
+fn mistakes_are_told_with_their_place_and_nothing_is_written() {
+    let scratch = tempfile::tempdir().unwrap();
+    let manifest = scratch.path().join("bad.yaml");
+    let text = "apiVersion: appmesh.k8s.aws/v1beta2\nkind: GatewayRoute\nmetadata: {name: a}\nspec:\n  httpRoute:\n    match: {prefx: /}\n    \
+                action: {target: {virtualService: {virtualServiceRef: {name: b}}}}\n  priority: high\n";
+    std::fs::write(&manifest, text).unwrap();
+    let output = scratch.path().join("out");
+    let run = sluice().args(["convert", "app-mesh"]).arg(&manifest).arg("-o").arg(&output).output().unwrap();
+    assert_eq!(run.status.code(), Some(2));
+    let told = String::from_utf8(run.stderr).unwrap();
+    assert!(
+        told.contains("bad.yaml:6:13 spec.httpRoute.match.prefx: unknown field; did you mean \"prefix\"?"),
+        "{told}"
+    );
+    assert!(told.contains("bad.yaml:8:3 spec.priority: expected integer, found \"high\""), "{told}");
+    assert!(!output.exists());
+}
+
+#[test]
+fn a_list_from_standard_input_is_taken_apart_and_slips_in_kinds_are_told() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = |text: &str| {
+        let input = scratch.path().join("input");
+        std::fs::write(&input, text).unwrap();
+        let input = std::fs::File::open(&input).unwrap();
+        let output = scratch.path().join("out");
+        sluice().args(["convert", "app-mesh", "-", "-o"]).arg(output).stdin(input).output().unwrap()
+    };
+    let mesh = "{apiVersion: appmesh.k8s.aws/v1beta2, kind: Mesh, metadata: {name: m, uid: x, managedFields: []}, spec: {}, status: {conditions: []}}";
+    let other = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}";
+    let good = run(&format!("apiVersion: v1\nkind: List\nitems:\n- {mesh}\n- {other}\n"));
+    assert_eq!(good.status.code(), Some(0), "{}", String::from_utf8_lossy(&good.stderr));
+    let report = std::fs::read_to_string(scratch.path().join("out/REPORT.md")).unwrap();
+    assert!(report.contains("Deployment (apps/v1) is no part of this conversion"), "{report}");
+    let slip = run("{apiVersion: appmesh.k8s.aws/v1beta2, kind: GatewayRout, metadata: {name: m}, spec: {}}");
+    assert_eq!(slip.status.code(), Some(2));
+    let told = String::from_utf8(slip.stderr).unwrap();
+    assert!(told.contains("kind: unknown kind \"GatewayRout\"; did you mean \"GatewayRoute\"?"), "{told}");
+}
