@@ -1,6 +1,7 @@
 //! From files to a model and a report.
 
 use crate::app_mesh::{self, ClientPolicy};
+use crate::gateway_api;
 use crate::model::{Model, Source};
 use crate::objects::Objects;
 use crate::report::{Report, Section};
@@ -100,7 +101,10 @@ pub fn convert(files: &[(String, String)], options: &Options) -> Result<Converte
             &app_mesh::KINDS
         }
         Dialect::Ingress => &[],
-        Dialect::GatewayApi => &[],
+        Dialect::GatewayApi => {
+            gateway_api::convert(&mut converter);
+            &gateway_api::KINDS
+        }
     };
     converter.account(&documents, kinds);
     converter.finish();
@@ -209,9 +213,24 @@ impl Converter<'_> {
                     let text = "this field is not converted".to_owned();
                     self.report.push(Section::NotSupported, document, &path, position, text);
                 }
-            } else {
+            } else if self.is_family(document) {
+                let text = format!("{} ({}) is not converted", document.kind, document.api_version);
+                self.report.object(Section::NotSupported, document, text);
+            } else if !self.used.contains(&document.id()) {
                 let text = format!("{} ({}) is no part of this conversion", document.kind, document.api_version);
                 self.report.object(Section::Skipped, document, text);
+            }
+        }
+    }
+
+    /// Whether a kind that is not converted says something about requests.
+    fn is_family(&self, document: &Document) -> bool {
+        match self.options.dialect {
+            Dialect::AppMesh => document.group() == "appmesh.k8s.aws",
+            Dialect::Ingress => false,
+            Dialect::GatewayApi => {
+                let group = document.group();
+                group.ends_with("gateway.networking.k8s.io") || group.ends_with("gateway.networking.x-k8s.io")
             }
         }
     }

@@ -6,10 +6,12 @@
 pub mod app_mesh;
 pub mod convert;
 pub mod emit;
+pub mod gateway_api;
 pub mod model;
 mod objects;
 pub mod report;
 pub mod schema;
+mod services;
 pub mod source;
 
 pub use convert::{Converted, Dialect, Options, convert};

@@ -40,6 +40,8 @@ pub struct Listener {
     pub http2: bool,
     /// `transport_socket` of Envoy's filter chains; one for each of several names, the first for all others.
     pub tls: Vec<TlsChain>,
+    /// Beside TLS, plain text is taken too.
+    pub plain_too: bool,
     /// Envoy's `access_log`.
     pub access_log: Vec<Value>,
     /// More fields of Envoy's connection manager.
@@ -66,6 +68,8 @@ pub struct Table {
     pub policy: Policy,
     /// What holds for others, by the rule's name (`service/rule` in services).
     pub policies: BTreeMap<String, Policy>,
+    /// Edits for single targets of a rule, which Envoy's routes make.
+    pub edits: Vec<BackendEdits>,
 }
 
 /// What Envoy's route does for a rule.
@@ -181,4 +185,33 @@ pub fn short(name: &str) -> String {
 /// Text that stands for itself in a template.
 pub fn literal(text: &str) -> String {
     text.replace('$', "$$")
+}
+
+/// A certificate from the files of a Secret, for Envoy.
+pub fn certificate(namespace: &str, name: &str) -> Value {
+    let file = |file: &str| serde_json::json!({"filename": format!("tls/{namespace}/{name}/{file}")});
+    serde_json::json!({"certificate_chain": file("tls.crt"), "private_key": file("tls.key")})
+}
+
+/// TLS of a listener with these certificates.
+pub fn downstream_tls(certificates: &Value) -> Value {
+    serde_json::json!({"name": "envoy.transport_sockets.tls", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {"alpn_protocols": ["h2", "http/1.1"], "tls_certificates": certificates},
+    }})
+}
+
+/// Edits of a request's headers that depend on the cluster that a rule has chosen.
+#[derive(Debug, Clone)]
+pub struct BackendEdits {
+    /// The rule, as in `x-sluice-route`.
+    pub rule: String,
+    /// The cluster.
+    pub cluster: String,
+    /// Names and values that replace what is there.
+    pub set: Vec<(String, String)>,
+    /// Names and values that stand beside what is there.
+    pub add: Vec<(String, String)>,
+    /// Names that go.
+    pub remove: Vec<String>,
 }

@@ -24,6 +24,8 @@ pub struct Convert {
 enum Source {
     /// VirtualGateways, GatewayRoutes and what they lead to; the CRDs' field names, and those of AWS' walkthroughs.
     AppMesh(Common),
+    /// Gateways, and the HTTPRoutes and GRPCRoutes that are attached to them.
+    GatewayApi(Common),
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +90,7 @@ impl Convert {
     pub fn run(&self) -> Result<ExitCode, String> {
         let (dialect, common, class) = match &self.source {
             Source::AppMesh(common) => (Dialect::AppMesh, common, None),
+            Source::GatewayApi(common) => (Dialect::GatewayApi, common, None),
         };
         let options = Options { dialect, namespace: common.namespace.clone(), class };
         common.run(&options)

@@ -1,5 +1,7 @@
 //! Matches of GatewayRoutes and Routes.
 
+use crate::convert::Converter;
+use crate::report::Section;
 use crate::source::{Field, Mistake};
 use filter_kit::matching::{
     GrpcMatchConfig, HostMatchConfig, NamedMatchConfig, PathMatchConfig, RangeConfig, RequestMatchConfig,
@@ -8,9 +10,17 @@ use filter_kit::matching::{
 
 /// What a `match` says.
 ///
-/// # Errors
-/// What the admission webhook of App Mesh refuses, or should.
-pub fn conditions(route: &Field<'_>, is_grpc: bool, mistakes: &mut Vec<Mistake>) -> RequestMatchConfig {
+/// Mistakes are what the admission webhook of App Mesh refuses, or should.
+pub fn conditions(converter: &mut Converter<'_>, route: &Field<'_>, is_grpc: bool) -> RequestMatchConfig {
+    for list in ["headers", "queryParameters", "metadata"] {
+        for item in route.get("match").map(|of| of.list(list)).unwrap_or_default() {
+            if let Some(present) = item.at("match.present") {
+                let text = "`present` is no operator of the CRD; taken as present or absent";
+                converter.report.add(Section::Changed, &present, text);
+            }
+        }
+    }
+    let mistakes = &mut converter.mistakes;
     let mut matched = RequestMatchConfig::default();
     let Some(of) = route.get("match") else { return matched };
     if let Some(host) = of.get("hostname") {

@@ -72,6 +72,7 @@ pub fn table(rules: Vec<RuleConfig>) -> Table {
         rate_limit: None,
         policy: service::default_policy(),
         policies: BTreeMap::new(),
+        edits: Vec::new(),
     }
 }
 
@@ -110,7 +111,7 @@ fn gateway_route<'d>(converter: &mut Converter<'d>, document: &'d Document, tabl
         return;
     };
     let is_grpc = kind == "grpcRoute";
-    let matched = conditions::conditions(&route, is_grpc, &mut converter.mistakes);
+    let matched = conditions::conditions(converter, &route, is_grpc);
     if matched.hosts.is_empty() && matched.path.is_none() && !(is_grpc && route.at("match.serviceName").is_some()) {
         let what = if is_grpc { "\"serviceName\" or \"hostname\"" } else { "\"prefix\", \"path\" or \"hostname\"" };
         let place = route.get("match").unwrap_or_else(|| route.clone());
@@ -265,6 +266,7 @@ fn listeners(converter: &mut Converter<'_>, gateway: &Document, spec: &Field<'_>
             http2: protocol != "http",
             tls: tls.into_iter().collect(),
             access_log: access_log.clone(),
+            plain_too: listener.at("tls.mode").and_then(|mode| mode.text()).as_deref() == Some("PERMISSIVE"),
             manager,
         });
     }

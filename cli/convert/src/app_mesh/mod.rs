@@ -17,8 +17,16 @@ use crate::report::Section;
 use crate::source::{Document, Field};
 
 /// Kinds that are read.
-pub const KINDS: [&str; 7] =
-    ["Mesh", "VirtualGateway", "GatewayRoute", "VirtualService", "VirtualRouter", "Route", "VirtualNode"];
+pub const KINDS: [&str; 8] = [
+    "Mesh",
+    "VirtualGateway",
+    "GatewayRoute",
+    "VirtualService",
+    "VirtualRouter",
+    "Route",
+    "VirtualNode",
+    "BackendGroup",
+];
 
 /// Converts all of it.
 pub fn convert(converter: &mut Converter<'_>) {
@@ -39,6 +47,7 @@ pub fn convert(converter: &mut Converter<'_>) {
         ("VirtualRouter", "no virtual service leads to it"),
         ("Route", "no virtual router of this name is there, or no virtual service leads to it"),
         ("VirtualNode", "nothing leads to it"),
+        ("BackendGroup", "what nodes may call: of their own proxies, not of the gateway"),
     ] {
         for document in converter.objects.all(kind).to_vec() {
             if !converter.used.contains(&document.id()) {

@@ -282,14 +282,19 @@ fn routes<'d>(
             converter.mistakes.push(route.mistake(why));
             continue;
         };
-        let mut matched = conditions::conditions(&http, kind == "grpcRoute", &mut converter.mistakes);
+        let mut matched = conditions::conditions(converter, &http, kind == "grpcRoute");
         // the port is the router's listener, and which one is asked is known already
-        if let (Some(wanted), Some(asked)) = (matched.ports.pop(), port)
+        if let Some(asked) = port
+            && let Some(wanted) = matched.ports.pop()
             && wanted != asked
         {
             http.mark();
             route.get("priority").iter().for_each(Field::mark);
             continue;
+        }
+        // a gateway's connection comes to a port of the gateway; a request from within to one of the service
+        if !name.is_empty() {
+            matched.ports.clear();
         }
         let mut made = rule(&short(&route_name));
         priority(converter, &route, &mut made);

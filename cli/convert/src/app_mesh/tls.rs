@@ -41,8 +41,7 @@ pub fn downstream(converter: &mut Converter<'_>, tls: &Field<'_>) -> Option<TlsC
             return None;
         }
         Some("PERMISSIVE") => {
-            let text = "PERMISSIVE: plain text beside TLS on one port is not kept; the listener speaks TLS";
-            converter.report.add(Section::NotSupported, tls, text);
+            converter.report.add(Section::Kept, tls, "PERMISSIVE: TLS and plain text on one port");
         }
         _ => {}
     }

@@ -2,7 +2,7 @@
 
 use super::router;
 use crate::app_mesh::seconds;
-use crate::model::{Cluster, Entry, Listener, Model, Policy, Table};
+use crate::model::{BackendEdits, Cluster, Entry, Listener, Model, Policy, Table};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -119,13 +119,13 @@ fn listener(listener: &Listener, table: &Table, place: &Place, entry: &Entry) ->
     if !listener.access_log.is_empty() {
         manager.insert("access_log".to_owned(), json!(listener.access_log));
     }
-    let mut routes: Vec<Value> = policy_numbers(table)
-        .iter()
-        .map(|(policy, number)| {
-            let headers = json!([{"name": POLICY_HEADER, "string_match": {"exact": number}}]);
-            route(json!({"prefix": "/", "headers": headers}), policy, table, true)
-        })
-        .collect();
+    let mut routes: Vec<Value> = table.edits.iter().map(|edits| edited(edits, table)).collect();
+    let by_policy = policy_numbers(table);
+    let by_policy = by_policy.iter().map(|(policy, number)| {
+        let headers = json!([{"name": POLICY_HEADER, "string_match": {"exact": number}}]);
+        route(json!({"prefix": "/", "headers": headers}), policy, table, true)
+    });
+    routes.extend(by_policy);
     routes.push(route(json!({"prefix": "/"}), &table.policy, table, false));
     let name = entry.id.clone();
     manager.insert(
@@ -146,14 +146,16 @@ fn listener(listener: &Listener, table: &Table, place: &Place, entry: &Entry) ->
     let mut chains = Vec::new();
     for tls in &listener.tls {
         let mut chain = Map::new();
-        if !tls.names.is_empty() {
+        if listener.plain_too {
+            chain.insert("filter_chain_match".to_owned(), json!({"transport_protocol": "tls"}));
+        } else if !tls.names.is_empty() {
             chain.insert("filter_chain_match".to_owned(), json!({"server_names": tls.names}));
         }
         chain.insert("filters".to_owned(), network.clone());
         chain.insert("transport_socket".to_owned(), tls.socket.clone());
         chains.push(Value::Object(chain));
     }
-    if chains.is_empty() {
+    if chains.is_empty() || listener.plain_too {
         chains.push(json!({"filters": network}));
     }
     if chains.len() > 1 {
@@ -205,6 +207,31 @@ fn route(matched: Value, policy: &Policy, table: &Table, by_header: bool) -> Val
         made.insert("request_body_buffer_limit".to_owned(), json!(limit));
     }
     Value::Object(made)
+}
+
+/// The route of a rule and a target that has edits of its own.
+fn edited(edits: &BackendEdits, table: &Table) -> Value {
+    let exact = |name: &str, value: &str| json!({"name": name, "string_match": {"exact": value}});
+    let headers =
+        json!([exact(header_router::ROUTE_HEADER, &edits.rule), exact(header_router::CLUSTER_HEADER, &edits.cluster)]);
+    let policy = table.policies.get(&edits.rule);
+    let mut made =
+        route(json!({"prefix": "/", "headers": headers}), policy.unwrap_or(&table.policy), table, policy.is_some());
+    // Envoy takes what stands between two % for a command
+    let header = |(name, value): &(String, String), action: &str| json!({"header": {"key": name, "value": value.replace('%', "%%")}, "append_action": action});
+    let set = edits.set.iter().map(|edit| header(edit, "OVERWRITE_IF_EXISTS_OR_ADD"));
+    let all: Vec<Value> = set.chain(edits.add.iter().map(|edit| header(edit, "APPEND_IF_EXISTS_OR_ADD"))).collect();
+    if let Some(entries) = made.as_object_mut() {
+        if !all.is_empty() {
+            entries.insert("request_headers_to_add".to_owned(), json!(all));
+        }
+        if !edits.remove.is_empty() {
+            let mut remove = edits.remove.clone();
+            remove.extend(policy.map(|_| POLICY_HEADER.to_owned()));
+            entries.insert("request_headers_to_remove".to_owned(), json!(remove));
+        }
+    }
+    made
 }
 
 fn has_mirror(table: &Table) -> bool {
