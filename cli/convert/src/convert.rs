@@ -2,6 +2,7 @@
 
 use crate::app_mesh::{self, ClientPolicy};
 use crate::gateway_api;
+use crate::ingress;
 use crate::model::{Model, Source};
 use crate::objects::Objects;
 use crate::report::{Report, Section};
@@ -100,7 +101,10 @@ pub fn convert(files: &[(String, String)], options: &Options) -> Result<Converte
             app_mesh::convert(&mut converter);
             &app_mesh::KINDS
         }
-        Dialect::Ingress => &[],
+        Dialect::Ingress => {
+            ingress::convert(&mut converter);
+            &ingress::KINDS
+        }
         Dialect::GatewayApi => {
             gateway_api::convert(&mut converter);
             &gateway_api::KINDS

@@ -7,6 +7,7 @@ pub mod app_mesh;
 pub mod convert;
 pub mod emit;
 pub mod gateway_api;
+pub mod ingress;
 pub mod model;
 mod objects;
 pub mod report;

@@ -24,8 +24,19 @@ pub struct Convert {
 enum Source {
     /// VirtualGateways, GatewayRoutes and what they lead to; the CRDs' field names, and those of AWS' walkthroughs.
     AppMesh(Common),
+    /// Ingresses by class, with the annotations of ingress-nginx and of the AWS load balancer controller.
+    Ingress(Ingress),
     /// Gateways, and the HTTPRoutes and GRPCRoutes that are attached to them.
     GatewayApi(Common),
+}
+
+#[derive(Debug, Args)]
+struct Ingress {
+    /// Convert only Ingresses of this class.
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Args)]
@@ -90,6 +101,7 @@ impl Convert {
     pub fn run(&self) -> Result<ExitCode, String> {
         let (dialect, common, class) = match &self.source {
             Source::AppMesh(common) => (Dialect::AppMesh, common, None),
+            Source::Ingress(Ingress { class, common }) => (Dialect::Ingress, common, class.clone()),
             Source::GatewayApi(common) => (Dialect::GatewayApi, common, None),
         };
         let options = Options { dialect, namespace: common.namespace.clone(), class };

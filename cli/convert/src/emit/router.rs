@@ -27,7 +27,7 @@ fn tidy(value: &mut Value, key: &str) {
             entries.retain(|name, inner| match inner {
                 Value::Null => false,
                 Value::Bool(false) => name == "present",
-                Value::Array(items) => !items.is_empty(),
+                Value::Array(items) => !items.is_empty() || name == "rules",
                 Value::Object(inner) => !inner.is_empty() || name == "grpc",
                 Value::Number(number) => !is_default(key, name, number.as_u64()),
                 Value::String(text) => !is_default_text(name, text),

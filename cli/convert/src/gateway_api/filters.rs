@@ -50,6 +50,8 @@ pub fn apply(
                     mirror(converter, document, &of, rule);
                 }
             }
+            // rules of its own, in `cors`
+            Some("CORS") => filter.mark(),
             other => {
                 filter.mark();
                 let text = format!("filter {} is not converted", other.unwrap_or("without a type"));

@@ -57,6 +57,9 @@ pub fn convert<'d>(converter: &mut Converter<'d>, gateway: &'d Document) {
     }
     let mut by_port: BTreeMap<u16, Vec<Field<'d>>> = BTreeMap::new();
     for listener in spec.list("listeners") {
+        for name in ["name", "hostname", "allowedRoutes"] {
+            listener.get(name).iter().for_each(Field::mark);
+        }
         let protocol = listener.text_of("protocol").unwrap_or_default();
         if !matches!(protocol.as_str(), "HTTP" | "HTTPS") {
             listener.mark();

@@ -2,6 +2,7 @@
 
 mod attach;
 mod backends;
+mod cors;
 mod filters;
 mod listeners;
 mod route;

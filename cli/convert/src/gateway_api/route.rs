@@ -1,6 +1,6 @@
 //! HTTPRoutes and GRPCRoutes as rules.
 
-use super::{backends, filters};
+use super::{backends, cors, filters};
 use crate::convert::Converter;
 use crate::model::{BackendEdits, Policy, Retry, Source, Table, rule, short};
 use crate::report::Section;
@@ -43,23 +43,31 @@ pub fn convert<'d>(converter: &mut Converter<'d>, document: &'d Document, at: &A
         filters::apply(converter, document, &of.list("filters"), at, &mut made);
         let full = if at.service.is_empty() { made.name.clone() } else { format!("{}/{}", at.service, made.name) };
         if made.redirect.is_none() {
-            targets(converter, document, of, is_grpc, &full, &mut made, table);
+            targets(converter, document, of, at, &full, &mut made, table);
         } else {
             of.get("backendRefs").iter().for_each(Field::mark);
-            // a redirect has no upstream whose headers could be edited
+        }
+        if made.redirect.is_some() {
+            // a redirect has no upstream
+            made.targets.clear();
+            made.rewrite = Default::default();
             made.request_headers = Default::default();
             made.response_headers = Default::default();
             made.mirror = None;
         }
-        if let Some(policy) = policy(converter, of).filter(|policy| *policy != table.policy) {
-            table.policies.insert(full, policy);
-        }
+        let policy = policy(converter, of).filter(|policy| *policy != table.policy);
         if let [_] = alternatives.as_slice() {
             made.r#match = alternatives.pop();
         } else {
             made.matches = alternatives;
         }
-        converter.add_rule(&mut table.router.rules, made, Source::of(of), Some(at.service));
+        for rule in cors::rules(of, made) {
+            if let Some(policy) = policy.as_ref().filter(|_| !rule.targets.is_empty()) {
+                let service = if at.service.is_empty() { String::new() } else { format!("{}/", at.service) };
+                table.policies.insert(format!("{service}{}", rule.name), policy.clone());
+            }
+            converter.add_rule(&mut table.router.rules, rule, Source::of(of), Some(at.service));
+        }
     }
     converter.report.object(Section::Kept, document, "rules of a gateway");
 }
@@ -122,12 +130,14 @@ fn targets(
     converter: &mut Converter<'_>,
     document: &Document,
     of: &Field<'_>,
-    is_grpc: bool,
+    at: &At<'_>,
     full: &str,
     made: &mut RuleConfig,
     table: &mut Table,
 ) {
+    let is_grpc = document.kind == "GRPCRoute";
     let references = of.list("backendRefs");
+    let only = references.iter().filter(|reference| reference.number_of("weight") != Some(0)).count() == 1;
     for reference in &references {
         let weight = reference.number_of("weight").and_then(|weight| u32::try_from(weight).ok()).unwrap_or(1);
         let (cluster, status) = match backends::cluster(converter, document, reference, is_grpc) {
@@ -139,7 +149,19 @@ fn targets(
             }
         };
         let mut target = TargetConfig { cluster, status, weight, host: None };
-        for filter in reference.list("filters") {
+        let own = reference.list("filters");
+        if weight == 0 {
+            reference.get("filters").iter().for_each(Field::mark);
+            made.targets.push(target);
+            continue;
+        }
+        // what is done for the only backend that gets anything is done for the rule
+        if only {
+            filters::apply(converter, document, &own, at, made);
+            made.targets.push(target);
+            continue;
+        }
+        for filter in own {
             let modifier = filter.get("requestHeaderModifier");
             let Some((modifier, cluster)) = modifier.zip(target.cluster.clone()) else {
                 filter.mark();
@@ -148,17 +170,13 @@ fn targets(
                 match rewrite.and_then(|rewrite| rewrite.text_of("hostname")) {
                     Some(host) => target.host = Some(host),
                     None => {
-                        let text = format!("filter {kind} of a backend is not converted");
+                        let text = format!("filter {kind} of one of several backends is not converted");
                         converter.report.add(Section::NotSupported, &filter, text);
                     }
                 }
                 continue;
             };
             filter.mark();
-            if references.len() == 1 {
-                filters::edits(&modifier, &mut made.request_headers, Some(&mut made.rewrite.host));
-                continue;
-            }
             let mut edits = Default::default();
             filters::edits(&modifier, &mut edits, None);
             let plain = |edits: Vec<filter_kit::header_edits::HeaderValueConfig>| {
