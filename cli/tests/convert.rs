@@ -288,3 +288,153 @@ fn a_list_from_standard_input_is_taken_apart_and_slips_in_kinds_are_told() {
     let told = String::from_utf8(slip.stderr).unwrap();
     assert!(told.contains("kind: unknown kind \"GatewayRout\"; did you mean \"GatewayRoute\"?"), "{told}");
 }
+
+/// The manifests of a situation as a file.
+fn manifests(scratch: &Path, situation: &str, change: (&str, &str)) -> PathBuf {
+    let text = std::fs::read_to_string(root().join("cli/convert/tests/corpus").join(situation)).unwrap();
+    let situation: Situation = serde_saphyr::from_str(&text).unwrap();
+    let path = scratch.join("manifests.yaml");
+    std::fs::write(&path, situation.manifests.replace(change.0, change.1)).unwrap();
+    path
+}
+
+fn convert(scratch: &Path, dialect: &str, situation: &str, change: (&str, &str), more: &[&str]) -> PathBuf {
+    let output = scratch.join(format!("set-{}", change.1.len()));
+    let manifests = manifests(scratch, situation, change);
+    let run = sluice().args(["convert", dialect]).arg(manifests).arg("-o").arg(&output).args(more).output().unwrap();
+    assert!(run.status.code() != Some(2), "{}", String::from_utf8_lossy(&run.stderr));
+    output
+}
+
+#[test]
+fn a_set_is_explained_by_entry_in_the_words_of_its_manifests() {
+    let scratch = tempfile::tempdir().unwrap();
+    let set = convert(scratch.path(), "app-mesh", "app-mesh/walkthrough.yaml", ("", ""), &[]);
+    let explain = |more: &[&str]| {
+        let run = sluice().args(["explain", "-c"]).arg(&set).args(more).output().unwrap();
+        (run.status.code(), String::from_utf8(run.stdout).unwrap() + &String::from_utf8(run.stderr).unwrap())
+    };
+    let (code, told) = explain(&["GET", "/products/items", "-H", "X-User-Type: beta-tester"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("rule of   GatewayRoute/default/product-gateway-route-beta spec.httpRoute"), "{told}");
+    assert!(told.contains("to        VirtualNode/default/product-service-v2"), "{told}");
+    let (_, told) = explain(&["--entry", "VirtualService/default/product-service", "GET", "/items"]);
+    assert!(told.contains("rule of   Route/default/product-route-v1"), "{told}");
+    let (code, told) = explain(&["--entry", "VirtualService/default/product-servic", "GET", "/"]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("did you mean VirtualService/default/product-service?"), "{told}");
+}
+
+#[test]
+fn two_sets_are_compared_over_requests() {
+    let scratch = tempfile::tempdir().unwrap();
+    let old = convert(scratch.path(), "app-mesh", "app-mesh/walkthrough.yaml", ("", ""), &[]);
+    let new =
+        convert(scratch.path(), "app-mesh", "app-mesh/walkthrough.yaml", ("exact: beta-tester", "exact: tester"), &[]);
+    let requests = scratch.path().join("requests.jsonl");
+    let lines = r#"{"path": "/products/1", "headers": {"x-user-type": "beta-tester"}}"#;
+    std::fs::write(&requests, format!("{lines}\n{{\"path\": \"/products/1\"}}\n")).unwrap();
+    let diff = |one: &Path, other: &Path| {
+        let run = sluice().arg("diff").arg(one).arg(other).arg("--requests").arg(&requests).output().unwrap();
+        (run.status.code(), String::from_utf8(run.stdout).unwrap())
+    };
+    assert_eq!(diff(&old, &old).0, Some(0));
+    let (code, told) = diff(&old, &new);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("requests: 1 of 2 changes"), "{told}");
+}
+
+/// Ends with the test.
+struct Gateway(std::process::Child);
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn ten_thousand_routes_convert_and_their_gateway_starts() {
+    use std::io::{Read, Write};
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let scratch = tempfile::tempdir().unwrap();
+    let mut text = String::from(
+        "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, listeners: \
+         [{name: l, port: 80, protocol: HTTP}]}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}\n",
+    );
+    for route in 0..625 {
+        let rule = |number: usize| {
+            let value = format!("/route/{route}/{number}");
+            format!(
+                "{{matches: [{{path: {{type: PathPrefix, value: {value}}}}}], backendRefs: [{{name: s, port: 80}}]}}"
+            )
+        };
+        let rules: Vec<String> = (0..16).map(rule).collect();
+        text.push_str(&format!(
+            "---\n{{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: r{route}}}, spec: {{parentRefs: \
+             [{{name: g}}], rules: [{}]}}}}\n",
+            rules.join(", ")
+        ));
+    }
+    let manifest = scratch.path().join("many.yaml");
+    std::fs::write(&manifest, text).unwrap();
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (port, admin, upstream) = (free(), free(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let output = scratch.path().join("out");
+    let run = sluice()
+        .args(["convert", "gateway-api", "--listen", "127.0.0.1", "--port", &format!("80={port}")])
+        .args(["--admin", &format!("127.0.0.1:{admin}"), "--wasm"])
+        .arg(root().join("dist"))
+        .args(["--endpoint", &format!("default/s:80={}", upstream.local_addr().unwrap()), "-o"])
+        .arg(&output)
+        .arg(&manifest)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let bootstrap = output.join("envoy.yaml");
+    let mut starts = vec![{
+        let mut serve = sluice();
+        serve.args(["serve", "--concurrency", "1"]).arg(&bootstrap);
+        serve
+    }];
+    if let Some(envoy) = std::env::var_os("ENVOY") {
+        let mut command = Command::new(envoy);
+        command.args(["--use-dynamic-base-id", "--concurrency", "1", "-c"]).arg(&bootstrap);
+        starts.push(command);
+    }
+    std::thread::spawn(move || {
+        for connection in upstream.incoming().flatten() {
+            std::thread::spawn(move || answer(connection));
+        }
+    });
+    for mut start in starts {
+        start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let _gateway = Gateway(start.spawn().unwrap());
+        let begin = std::time::Instant::now();
+        let mut client = loop {
+            match std::net::TcpStream::connect(("127.0.0.1", port)) {
+                Ok(client) => break client,
+                Err(error) => assert!(begin.elapsed().as_secs() < 120, "{start:?}: {error}"),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        };
+        client.write_all(b"GET /route/624/15/x HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("default/r624/15"), "{answer}");
+    }
+}
+
+/// Answers one request with its head.
+fn answer(mut connection: std::net::TcpStream) {
+    use std::io::{Read, Write};
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && matches!(connection.read(&mut byte), Ok(1)) {
+        head.push(byte[0]);
+    }
+    let _ = write!(connection, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", head.len());
+    let _ = connection.write_all(&head);
+}

@@ -4,7 +4,7 @@ mod configs;
 mod recorded;
 
 use crate::config_file::Known;
-use crate::explain::Chain;
+use crate::explain::Chains;
 use crate::output::print;
 use clap::Args;
 use std::path::PathBuf;
@@ -13,13 +13,17 @@ use std::process::ExitCode;
 /// Options of `sluice diff`. The exit code is 0 for no difference, 1 for some, 2 for trouble.
 #[derive(Debug, Args)]
 pub struct Diff {
-    /// The configuration of a filter, or an Envoy bootstrap with plugins; YAML or JSON. Also from git, as in `HEAD:router.yaml`.
+    /// The configuration of a filter, or an Envoy bootstrap with plugins; YAML or JSON. Also from git, as in `HEAD:router.yaml`; or a folder
+    /// that `sluice convert` has written.
     old: PathBuf,
     /// The other one.
     new: PathBuf,
     /// Which plugins of a bootstrap are meant, or whose configuration it is; otherwise what stands in the files tells.
     #[arg(long, value_enum)]
     filter: Option<Known>,
+    /// In such folders, where requests come in; not needed if there is only one gateway.
+    #[arg(long, value_name = "KIND/NAMESPACE/NAME")]
+    entry: Option<String>,
     /// Requests to ask both of, as for `sluice explain`; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
@@ -37,8 +41,13 @@ impl Diff {
     /// # Errors
     /// If something cannot be read.
     pub fn run(&self) -> Result<ExitCode, String> {
-        let (old, new) = (Chain::read(&self.old, self.filter, None)?, Chain::read(&self.new, self.filter, None)?);
-        let changes = configs::compare(&old.configs, &new.configs);
+        let read = |file| Chains::read(file, self.filter, None, self.entry.as_deref());
+        let (old, new) = (read(&self.old)?, read(&self.new)?);
+        let configs = |chains: &Chains| {
+            chains.all.iter().flat_map(|(_, chain)| chain.configs.iter().cloned()).collect::<Vec<_>>()
+        };
+        let (old_configs, new_configs) = (configs(&old), configs(&new));
+        let changes = configs::compare(&old_configs, &new_configs);
         let recorded =
             self.requests.as_ref().map(|file| recorded::compare(&old, &new, file, self.lines)).transpose()?;
         let is_same = changes.is_empty() && recorded.as_ref().is_none_or(recorded::Recorded::is_same);
@@ -49,7 +58,7 @@ impl Diff {
             }
             format!("{}\n", serde_json::to_string_pretty(&value).map_err(|error| error.to_string())?)
         } else {
-            let several = old.configs.len().max(new.configs.len()) > 1;
+            let several = old_configs.len().max(new_configs.len()) > 1;
             let mut text: String = changes.iter().map(|change| change.line(several)).collect();
             text.extend(recorded.as_ref().map(recorded::Recorded::text));
             text

@@ -52,6 +52,12 @@ pub struct Report {
     /// Of a redirect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// In a converted set: the object, field and place that the rule comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// In a converted set: the object that the cluster stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_source: Option<String>,
     /// What each filter said, if that is wanted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Told>,

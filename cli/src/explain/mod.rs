@@ -1,9 +1,11 @@
 //! `sluice explain`: what becomes of a request, and why.
 
 mod chain;
+mod chains;
 mod text;
 
 pub use chain::{Chain, Report};
+pub use chains::Chains;
 
 use crate::config_file::Known;
 use crate::output::written;
@@ -21,9 +23,12 @@ use std::path::{Path, PathBuf};
 /// Options of `sluice explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// The configuration of a filter, or an Envoy bootstrap with plugins; YAML or JSON.
+    /// The configuration of a filter, or an Envoy bootstrap with plugins, YAML or JSON; or a folder that `sluice convert` has written.
     #[arg(short, long)]
     config: PathBuf,
+    /// In such a folder, where the request comes in; not needed if there is only one gateway.
+    #[arg(long, value_name = "KIND/NAMESPACE/NAME")]
+    entry: Option<String>,
     /// Which plugins of a bootstrap are meant, or whose configuration it is; otherwise what stands in the file tells.
     #[arg(long, value_enum)]
     filter: Option<Known>,
@@ -68,7 +73,7 @@ impl Explain {
     /// # Errors
     /// If something cannot be read, or a line of `--requests` was bad.
     pub fn run(&self) -> Result<(), String> {
-        let chain = Chain::read(&self.config, self.filter, self.line)?;
+        let chain = Chains::read(&self.config, self.filter, self.line, self.entry.as_deref())?;
         let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
         match &self.requests {
             Some(file) => explain_lines(&chain, Lines::open(file)?, self.all, &mut out),
@@ -76,7 +81,7 @@ impl Explain {
         }
     }
 
-    fn explain_one(&self, chain: &Chain, out: &mut impl Write) -> Result<(), String> {
+    fn explain_one(&self, chain: &Chains, out: &mut impl Write) -> Result<(), String> {
         let detail = if self.all { Detail::All } else { Detail::Candidates };
         let headers = self.headers.iter().map(|line| header(line.as_bytes())).collect::<Result<_, _>>()?;
         let bytes = |text: &Option<OsString>| text.as_ref().map(|text| text.as_bytes().to_vec()).unwrap_or_default();
@@ -95,7 +100,13 @@ impl Explain {
             let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
             format!("{json}\n")
         } else {
-            text::text(&report, &request)
+            let mut text = text::text(&report, &request);
+            for (label, source) in [("rule of", &report.source), ("to", &report.target_source)] {
+                if let Some(source) = source {
+                    text.push_str(&format!("{label:<9} {source}\n"));
+                }
+            }
+            text
         };
         written(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(|_| ())
     }
@@ -116,7 +127,7 @@ struct Unread {
     error: String,
 }
 
-fn explain_lines(chain: &Chain, mut lines: Lines, all: bool, out: &mut impl Write) -> Result<(), String> {
+fn explain_lines(chain: &Chains, mut lines: Lines, all: bool, out: &mut impl Write) -> Result<(), String> {
     let detail = if all { Detail::Candidates } else { Detail::Outcome };
     let (mut bad, mut total) = (0u64, 0u64);
     while let Some((line, request)) = lines.next()? {

@@ -120,7 +120,7 @@ fn to_service<'d>(converter: &mut Converter<'d>, service: &'d Document, port: Op
             let routers_port = port.or_else(|| only_port(router));
             let suffix = port.map(|port| format!(":{port}")).unwrap_or_default();
             let name = short(&format!("{}/{}{suffix}", service.namespace, service.name));
-            let (rules, policies) = routes(converter, router, &name, routers_port);
+            let (rules, policies) = routes(converter, router, &name, "", routers_port);
             let config = ServiceConfig { name: name.clone(), host: String::new(), rules, no_rule_status: 404 };
             Goes::Service(name, Some((config, policies)))
         }
@@ -210,7 +210,7 @@ fn table_of<'d>(converter: &mut Converter<'d>, service: &'d Document) -> Option<
     let mut made = gateway::table(Vec::new());
     match provider(converter, service) {
         Provider::Router(router) => {
-            let (rules, policies) = routes(converter, router, "", only_port(router));
+            let (rules, policies) = routes(converter, router, "", &service.id(), only_port(router));
             made.router.rules = rules;
             made.policies = policies;
         }
@@ -233,11 +233,12 @@ pub fn table<'d>(converter: &mut Converter<'d>, service: &'d Document) -> Option
     table_of(converter, service)
 }
 
-/// Routes of a router, its own and stand-alone ones, as rules of the service `name`.
+/// Routes of a router, its own and stand-alone ones, as rules of the service `name`, or of `entry` for requests from within.
 fn routes<'d>(
     converter: &mut Converter<'d>,
     router: &'d Document,
     name: &str,
+    entry: &str,
     port: Option<u16>,
 ) -> (Vec<header_router::RuleConfig>, BTreeMap<String, Policy>) {
     let (mut rules, mut policies) = (Vec::new(), BTreeMap::new());
@@ -320,7 +321,8 @@ fn routes<'d>(
             policies.insert(full, policy);
         }
         let source = Source::of(&route);
-        converter.add_rule(&mut rules, made, source, Some(name));
+        let scope = if name.is_empty() { entry } else { name };
+        converter.add_rule(&mut rules, made, source, Some(scope));
     }
     (rules, policies)
 }

@@ -15,7 +15,7 @@ pub struct Set {
     pub version: u32,
     /// Where requests come in.
     pub entries: Vec<SetEntry>,
-    /// The object and place of each rule, by the name in `x-sluice-route`.
+    /// The object and place of each rule, by the name in `x-sluice-route`; those of an entry without listeners with the entry before it.
     pub rules: BTreeMap<String, String>,
     /// The object of each cluster.
     pub clusters: BTreeMap<String, String>,
@@ -39,6 +39,13 @@ pub struct SetTable {
     pub ports: Vec<u16>,
 }
 
+impl Set {
+    /// Where a rule comes from.
+    pub fn rule(&self, entry: &str, rule: &str) -> Option<&str> {
+        self.rules.get(&format!("{entry}/{rule}")).or_else(|| self.rules.get(rule)).map(String::as_str)
+    }
+}
+
 /// The files by name, and the report with what writing them brought up.
 ///
 /// # Errors
@@ -55,15 +62,17 @@ pub fn files(converted: &mut Converted, place: &Place, title: &str) -> Result<BT
             let config = format!("routers/{file}.yaml");
             files.insert(config.clone(), yaml::text(&router_config(table, place)));
             let found = scenarios::scenarios(&entry.id, table, place).map_err(|why| format!("{}: {why}", entry.id))?;
-            unpinned.extend(found.unpinned);
+            unpinned.extend(found.unpinned.into_iter().map(|(rule, why)| (entry.id.clone(), rule, why)));
             files.insert(format!("scenarios/{file}.yaml"), yaml::text(&found.file));
             let listeners = entry.listeners.iter().filter(|listener| listener.table == number);
             tables.push(SetTable { config, ports: listeners.map(|listener| place.port(listener.port)).collect() });
         }
         set.entries.push(SetEntry { entry: entry.id.clone(), tables });
     }
-    for (rule, why) in unpinned {
-        if let Some(source) = converted.model.sources.get(&rule).cloned() {
+    for (entry, rule, why) in unpinned {
+        let sources = &converted.model.sources;
+        let source = sources.get(&format!("{entry}/{rule}")).or_else(|| sources.get(&rule)).cloned();
+        if let Some(source) = source {
             converted.say(Section::Changed, &source, format!("no scenario: {why}"));
         }
     }
