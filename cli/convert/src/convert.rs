@@ -239,7 +239,40 @@ impl Converter<'_> {
         }
     }
 
+    /// Gives listeners whose port another gateway has a port of their own.
+    fn part_ports(&mut self) {
+        let mut taken: BTreeSet<u16> =
+            self.model.entries.iter().flat_map(|entry| &entry.listeners).map(|listener| listener.port).collect();
+        let mut seen = BTreeSet::new();
+        for entry in &mut self.model.entries {
+            for listener in &mut entry.listeners {
+                if seen.insert(listener.port) {
+                    continue;
+                }
+                let free = (listener.port.saturating_add(1)..=u16::MAX)
+                    .chain(1024..=u16::MAX)
+                    .find(|port| !taken.contains(port));
+                listener.moved = free;
+                taken.extend(free);
+                let text = format!(
+                    "another gateway has port {} too: {} listens on {} here; run them apart to keep it",
+                    listener.port,
+                    listener.name,
+                    free.unwrap_or_default()
+                );
+                let document = entry.id.split_once('/').and_then(|(kind, rest)| {
+                    let (namespace, name) = rest.rsplit_once('/').unwrap_or(("", rest));
+                    self.objects.find(kind, namespace, name)
+                });
+                if let Some(document) = document {
+                    self.report.object(Section::Changed, document, text);
+                }
+            }
+        }
+    }
+
     fn finish(&mut self) {
+        self.part_ports();
         for cluster in self.model.clusters.values_mut() {
             if let Some(family) = self.lookup_family {
                 cluster.more.insert("dns_lookup_family".to_owned(), family.into());

@@ -27,6 +27,19 @@ pub struct Entry {
     pub tables: Vec<Table>,
 }
 
+impl Entry {
+    /// A place with the ports that this entry's listeners have had to take.
+    pub fn place(&self, place: &crate::emit::Place) -> crate::emit::Place {
+        let mut own = place.clone();
+        for listener in &self.listeners {
+            if let Some(moved) = listener.moved {
+                own.ports.insert(listener.port, place.port(moved));
+            }
+        }
+        own
+    }
+}
+
 /// A listener.
 #[derive(Debug)]
 pub struct Listener {
@@ -34,6 +47,8 @@ pub struct Listener {
     pub name: String,
     /// The port that the manifests have.
     pub port: u16,
+    /// The port that it has here, since another gateway has its own.
+    pub moved: Option<u16>,
     /// Which of the tables.
     pub table: usize,
     /// Clients speak HTTP/2 without TLS too.

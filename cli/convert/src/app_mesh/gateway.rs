@@ -262,6 +262,7 @@ fn listeners(converter: &mut Converter<'_>, gateway: &Document, spec: &Field<'_>
         all.push(Listener {
             name: format!("{}:{port}", gateway.id()),
             port,
+            moved: None,
             table: 0,
             http2: protocol != "http",
             tls: tls.into_iter().collect(),
@@ -273,16 +274,6 @@ fn listeners(converter: &mut Converter<'_>, gateway: &Document, spec: &Field<'_>
     if !all.is_empty() {
         let text = "paths are normalized (`normalize_path`, `merge_slashes`) before routes look at them";
         converter.report.object(Section::AppliedDefaults, gateway, text);
-        if converter
-            .model
-            .entries
-            .iter()
-            .flat_map(|entry| &entry.listeners)
-            .any(|other| all.iter().any(|one| one.port == other.port))
-        {
-            let text = "another gateway has a listener on the same port: give this one another with `--port FROM=TO`, or run them apart";
-            converter.report.object(Section::NeedsADecision, gateway, text);
-        }
     }
     all
 }

@@ -38,7 +38,9 @@ pub fn bootstrap(model: &Model, place: &Place) -> Value {
         .entries
         .iter()
         .flat_map(|entry| entry.listeners.iter().map(move |listener| (entry, listener)))
-        .filter_map(|(entry, listener)| Some(self::listener(listener, entry.tables.get(listener.table)?, place, entry)))
+        .filter_map(|(entry, listener)| {
+            Some(self::listener(listener, entry.tables.get(listener.table)?, &entry.place(place), entry))
+        })
         .collect();
     let clusters: Vec<Value> =
         model.clusters.iter().map(|(name, cluster)| self::cluster(name, cluster, place)).collect();

@@ -56,6 +56,7 @@ pub fn files(converted: &mut Converted, place: &Place, title: &str) -> Result<BT
     let mut unpinned = Vec::new();
     for entry in &converted.model.entries {
         let mut tables = Vec::new();
+        let place = &entry.place(place);
         for (number, table) in entry.tables.iter().enumerate() {
             let file =
                 format!("{}{}", slug(entry), if number == 0 { String::new() } else { format!("-{}", number + 1) });

@@ -79,6 +79,7 @@ pub fn convert<'d>(converter: &mut Converter<'d>, gateway: &'d Document) {
         listeners.push(Listener {
             name: format!("{}:{port}", gateway.id()),
             port,
+            moved: None,
             table: tables.len(),
             http2: true,
             tls,
@@ -87,11 +88,6 @@ pub fn convert<'d>(converter: &mut Converter<'d>, gateway: &'d Document) {
             manager: Map::new(),
         });
         tables.push(table);
-        let other = converter.model.entries.iter().flat_map(|entry| &entry.listeners).any(|other| other.port == port);
-        if other {
-            let text = "another gateway has a listener on the same port: give this one another with `--port FROM=TO`, or run them apart";
-            converter.report.object(Section::NeedsADecision, gateway, text);
-        }
     }
     let rules: usize = tables.iter().map(|table| table.router.rules.len()).sum();
     converter.report.object(Section::Kept, gateway, format!("gateway with {rules} rules"));

@@ -649,6 +649,7 @@ fn listeners(converter: &mut Converter<'_>, class: &str, ingresses: &[&Document]
     let one = |port: u16, tls: Vec<TlsChain>| Listener {
         name: format!("IngressClass/{class}:{port}"),
         port,
+        moved: None,
         table: 0,
         http2: true,
         tls,
@@ -659,14 +660,6 @@ fn listeners(converter: &mut Converter<'_>, class: &str, ingresses: &[&Document]
     let mut all = vec![one(80, Vec::new())];
     if !chains.is_empty() {
         all.push(one(443, chains));
-    }
-    if converter.model.entries.iter().any(|entry| !entry.listeners.is_empty())
-        && let Some(first) = ingresses.first()
-    {
-        let text = format!(
-            "class {class} listens on the ports of another class: run them apart, or convert one with `--class` and `--port FROM=TO`"
-        );
-        converter.report.object(Section::NeedsADecision, first, text);
     }
     all
 }
