@@ -17,8 +17,9 @@ pub(super) fn write(host: &Host<'_>, made: &mut Manifests) {
     for entry in host.entries {
         notes(host, entry, made);
         for (number, table) in tables(entry) {
-            let (_, name) = namespace_and_name(entry);
-            let name = of_table(&name, number);
+            // all entries meet in one namespace
+            let (namespace, name) = namespace_and_name(entry);
+            let name = of_table(&label(&format!("{namespace}-{name}")), number);
             made.documents.push(plugin(host, entry, table, &name));
             for (at, row) in rows(table).iter().enumerate() {
                 let name = format!("{name}-{}", at + 1);

@@ -41,7 +41,14 @@ pub(super) fn write(host: &Host<'_>, made: &mut Manifests) {
             for row in rows(table) {
                 routes.extend(route(host, entry, &row, &only, &namespace, made));
             }
-            made.documents.push(plugin(host, entry, table, &of_table(&name, number), &selector, &only));
+            made.documents.push(plugin(
+                host,
+                entry,
+                table,
+                &of_table(&format!("{namespace}-{name}"), number),
+                &selector,
+                &only,
+            ));
             let policies = std::iter::once(&table.policy).chain(table.policies.values());
             if policies.clone().any(|policy| policy.idle_ms.is_some()) {
                 made.notes.push(format!("{}: a VirtualService has no idle timeout", entry.id));

@@ -11,7 +11,7 @@ mod tls;
 
 use super::bootstrap::Place;
 use crate::model::{Cluster, Entry, Model, Table};
-use rows::{Row, rows};
+use rows::rows;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ pub fn manifests(target: Target, model: &Model, place: &Place, image: &str) -> M
     for entry in &entries {
         common_notes(entry, &mut made);
     }
-    let host = Host { model, place, image, entries: &entries };
+    let host = Host { target, model, place, image, entries: &entries };
     match target {
         Target::EnvoyGateway => envoy_gateway::write(&host, &mut made),
         Target::Istio => istio::write(&host, &mut made),
@@ -58,6 +58,7 @@ pub fn manifests(target: Target, model: &Model, place: &Place, image: &str) -> M
 
 /// What the writers share.
 struct Host<'m> {
+    target: Target,
     model: &'m Model,
     place: &'m Place,
     image: &'m str,
@@ -67,7 +68,16 @@ struct Host<'m> {
 impl Host<'_> {
     /// A cluster that requests can go to; a note for one without an address.
     fn backend(&self, name: &str, made: &mut Manifests) -> Option<Backend> {
-        let found = self.model.clusters.get(name).and_then(|cluster| Backend::of(name, cluster));
+        let cluster = self.model.clusters.get(name);
+        let found = cluster.and_then(|cluster| Backend::of(name, cluster));
+        if let (Some(cluster), Some(Backend::Service { namespace, name: service, port })) = (cluster, &found) {
+            if !cluster.source.starts_with("Service/") {
+                made.notes.push(format!(
+                    "cluster {name}: Service {namespace}/{service} is taken to have port {port}, as {} says",
+                    cluster.source
+                ));
+            }
+        }
         if found.is_none() {
             made.notes.push(format!("cluster {name}: no address, so it has no route"));
         }
@@ -166,8 +176,8 @@ fn common_notes(entry: &Entry, made: &mut Manifests) {
         if !listener.access_log.is_empty() {
             made.notes.push(format!("{id}: the access log of listener {name} is not written; the host has its own"));
         }
-        for field in listener.manager.keys() {
-            made.notes.push(format!("{id}: {field} of listener {name} is not written"));
+        for (field, value) in &listener.manager {
+            made.notes.push(format!("{id}: {field}: {value} of listener {name} is not written; the host's own holds"));
         }
     }
 }
@@ -185,6 +195,18 @@ fn cluster_notes(host: &Host<'_>, made: &mut Manifests) {
         }
     }
     for (field, names) in fields {
+        if field == "transport_socket" {
+            made.notes.push(format!(
+                "TLS towards clusters {} is not written: {}",
+                names.join(", "),
+                match host.target {
+                    Target::EnvoyGateway => "a BackendTLSPolicy says it",
+                    Target::Istio => "a DestinationRule says it",
+                    Target::Higress => "the annotations backend-protocol and proxy-ssl-* say it",
+                }
+            ));
+            continue;
+        }
         made.notes.push(format!("{field} is not written for clusters {}", names.join(", ")));
     }
 }
