@@ -350,7 +350,7 @@ fn documents_fit_the_schemas_of_their_kinds() {
             }
         }
     }
-    assert_eq!(seen.len(), 12, "{seen:#?}");
+    assert_eq!(seen.len(), 13, "{seen:#?}");
     let mut wrong = made(Target::Istio, &full()).documents.into_iter().find(|one| one["kind"] == "WasmPlugin").unwrap();
     wrong["spec"]["failStrategie"] = json!("FAIL_CLOSE");
     assert!(!schemas["extensions.istio.io/v1alpha1/WasmPlugin"].is_valid(&wrong), "a slip is seen");
