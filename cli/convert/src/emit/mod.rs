@@ -5,6 +5,7 @@ pub mod files;
 pub mod router;
 pub mod sample;
 pub mod scenarios;
+pub mod targets;
 pub mod yaml;
 
 pub use bootstrap::Place;
