@@ -4,7 +4,8 @@ mod write;
 
 use crate::output::print;
 use clap::{Args, Subcommand, ValueEnum};
-use sluice_convert::emit::{Place, files};
+use sluice_convert::emit::targets::{self, Target};
+use sluice_convert::emit::{Place, files, yaml};
 use sluice_convert::{Converted, Dialect, Options, Section};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -65,9 +66,23 @@ struct Common {
     /// A server in place of a cluster's, without TLS; several times for several.
     #[arg(long = "endpoint", value_name = "CLUSTER=IP:PORT", value_parser = endpoint)]
     endpoints: Vec<(String, SocketAddr)>,
+    /// Who runs the gateway; for others than Envoy, `manifests.yaml` is written beside the bootstrap.
+    #[arg(long, value_enum, default_value_t = Host::Envoy)]
+    target: Host,
+    /// The OCI image of the header-router, for `--target`; without a scheme.
+    #[arg(long, value_name = "IMAGE", required_if_eq_any = [("target", "envoy-gateway"), ("target", "istio"), ("target", "higress")])]
+    image: Option<String>,
     /// Folder of the .wasm files, as Envoy finds it.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     wasm: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Host {
+    Envoy,
+    EnvoyGateway,
+    Istio,
+    Higress,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -118,9 +133,34 @@ impl Common {
             format!("{count} in the manifests; nothing was written\n{}", all.join("\n"))
         })?;
         let place = self.place(&converted)?;
-        let files = files(&mut converted, &place, "What became of the manifests")?;
+        let manifests = self.manifests(&mut converted, &place);
+        let mut files = files(&mut converted, &place, "What became of the manifests")?;
+        files.extend(manifests.map(|text| ("manifests.yaml".to_owned(), text)));
         write::write(&self.output, &files)?;
         self.tell(&converted, &files)
+    }
+
+    /// The manifests for another host than plain Envoy; what it cannot do goes into the report.
+    fn manifests(&self, converted: &mut Converted, place: &Place) -> Option<String> {
+        let (name, target) = match self.target {
+            Host::Envoy => return None,
+            Host::EnvoyGateway => ("Envoy Gateway", Target::EnvoyGateway),
+            Host::Istio => ("Istio", Target::Istio),
+            Host::Higress => ("Higress", Target::Higress),
+        };
+        let made = targets::manifests(target, &converted.model, place, self.image.as_deref().unwrap_or_default());
+        for note in made.notes {
+            converted.report.line(sluice_convert::report::Line {
+                section: Section::Changed,
+                text: format!("on {name}: {note}"),
+                object: "manifests.yaml".to_owned(),
+                field: String::new(),
+                file: "manifests.yaml".to_owned(),
+                line: 1,
+            });
+        }
+        let documents: Vec<String> = made.documents.iter().map(yaml::text).collect();
+        Some(documents.join("---\n"))
     }
 
     fn place(&self, converted: &Converted) -> Result<Place, String> {

@@ -35,6 +35,10 @@ pub fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<(), Stri
             }
         }
     }
+    let manifests = folder.join("manifests.yaml");
+    if is_set && manifests.exists() && !files.contains_key("manifests.yaml") {
+        std::fs::remove_file(&manifests).map_err(|error| told(&manifests, error))?;
+    }
     for (name, text) in files {
         let path = folder.join(name);
         let parent = path.parent().unwrap_or(folder);
