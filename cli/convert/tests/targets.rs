@@ -187,6 +187,8 @@ fn higress_has_a_plugin_ingresses_and_a_bridge() {
     assert_eq!(annotations["higress.io/exact-match-header-x-gateway-policy"], "1");
     assert_eq!(annotations["higress.io/destination"], format!("{}.dns", registry["name"].as_str().unwrap()));
     assert_eq!(annotations["higress.io/timeout"], "3");
+    // the order of names is that of the routes
+    assert_eq!(ingresses[0]["metadata"]["name"], "shop-edge-0001");
     let backend = &ingresses[1]["spec"]["rules"][0]["http"]["paths"][0]["backend"];
     assert_eq!(*backend, json!({"service": {"name": "a", "port": {"number": 8080}}}));
     assert_eq!(ingresses[1]["metadata"]["namespace"], "other");
@@ -245,7 +247,7 @@ fn mirrors_edits_and_certificates_are_written() {
     assert_eq!(route["mirrors"][0]["destination"]["port"]["number"], 9000);
     notes_say(&istio, "copy Secret certs/edge");
     let higress = made(Target::Higress, &model);
-    notes_say(&higress, "mirrors to Services alone, not to copy");
+    notes_say(&higress, "copies to copy are not written");
     notes_say(&higress, "certificate of Secret certs/edge");
 }
 

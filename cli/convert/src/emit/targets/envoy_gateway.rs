@@ -189,7 +189,8 @@ impl Writer<'_> {
                 }
                 if is_http2 {
                     made.notes.push(format!(
-                        "port {port} of Service {namespace}/{name} needs `appProtocol: kubernetes.io/h2c`, else it gets HTTP/1.1"
+                        "port {port} of Service {namespace}/{name} needs `appProtocol: kubernetes.io/h2c`, \
+                        else it gets HTTP/1.1"
                     ));
                 }
                 Some(json!({"name": name, "namespace": namespace, "port": port}))
@@ -250,7 +251,10 @@ impl Writer<'_> {
     }
 
     fn plugin(&self, made: &mut Manifests) {
-        let target = |section: &String| json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": self.gateway, "sectionName": section});
+        let group = "gateway.networking.k8s.io";
+        let name = self.gateway;
+        let target =
+            |section: &String| json!({"group": group, "kind": "Gateway", "name": name, "sectionName": section});
         let targets: Vec<Value> = self.names.iter().map(target).collect();
         let mut image = json!({"url": self.host.image});
         if let (Some(fields), Some((url, sum))) = (image.as_object_mut(), self.host.image.split_once("@sha256:")) {

@@ -22,11 +22,17 @@ pub(super) fn write(host: &Host<'_>, made: &mut Manifests) {
             let name = of_table(&label(&format!("{namespace}-{name}")), number);
             made.documents.push(plugin(host, entry, table, &name));
             for (at, row) in rows(table).iter().enumerate() {
-                let name = format!("{name}-{}", at + 1);
+                let name = format!("{name}-{:04}", at + 1);
                 ingresses.extend(ingress(host, entry, row, &name, &mut registries, made));
             }
         }
         certificates(entry, made);
+    }
+    let has_several = |table: &Table| rows(table).iter().any(|row| row.headers().len() > 1);
+    if host.entries.iter().any(|entry| tables(entry).any(|(_, table)| has_several(table))) {
+        let text = "Higress takes Ingresses of one path in the order of their creation, then of their names: \
+            apply these together, and delete the old ones before others are applied";
+        made.notes.push(text.to_owned());
     }
     if !registries.is_empty() {
         made.notes.push(format!(
@@ -48,7 +54,8 @@ fn notes(host: &Host<'_>, entry: &Entry, made: &mut Manifests) {
     }
     if host.entries.len() > 1 || tables(entry).count() > 1 {
         made.notes.push(format!(
-            "{id}: Higress has one table for all its ports; of several WasmPlugins, each would decide in turn, so keep one for each installation"
+            "{id}: Higress has one table for all its ports; of several WasmPlugins, \
+            each would decide in turn, so keep one for each installation"
         ));
     }
     for (_, table) in tables(entry) {
@@ -135,13 +142,13 @@ fn ingress(
             Some(Backend::Service { namespace, name, port }) => {
                 annotate("mirror-target-service", format!("{namespace}/{name}:{port}"));
             }
-            _ => made.notes.push(format!("{}: Higress mirrors to Services alone, not to {mirror}", entry.id)),
+            _ => made.notes.push(format!("{}: copies to {mirror} are not written: it is no Service", entry.id)),
         }
     }
     let ms = row.timeout_ms();
     if ms > 0 {
         annotate("timeout", ms.div_ceil(1000).to_string());
-        if ms % 1000 != 0 {
+        if !ms.is_multiple_of(1000) {
             made.notes.push(format!("{}: Higress counts whole seconds: {ms} ms became more", entry.id));
         }
     }
@@ -174,7 +181,7 @@ fn retries(entry: &Entry, row: &Row<'_>, annotate: &mut impl FnMut(&str, String)
     annotate("proxy-next-upstream-tries", retry.times.to_string());
     if let Some(ms) = retry.per_try_ms {
         annotate("proxy-next-upstream-timeout", ms.div_ceil(1000).to_string());
-        if ms % 1000 != 0 {
+        if !ms.is_multiple_of(1000) {
             made.notes.push(format!("{}: Higress counts whole seconds: {ms} ms for a try became more", entry.id));
         }
     }

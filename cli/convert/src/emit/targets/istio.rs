@@ -13,7 +13,8 @@ const NAMESPACE: &str = "istio-system";
 
 pub(super) fn write(host: &Host<'_>, made: &mut Manifests) {
     made.notes.push(format!(
-        "the gateway's pods are taken to run in namespace {NAMESPACE}; WasmPlugin objects and Secrets of certificates have to be in theirs"
+        "the gateway's pods are taken to run in namespace {NAMESPACE}; \
+        WasmPlugin objects and Secrets of certificates have to be in theirs"
     ));
     for entry in host.entries {
         let (namespace, name) = namespace_and_name(entry);
@@ -59,7 +60,8 @@ pub(super) fn write(host: &Host<'_>, made: &mut Manifests) {
             "spec": {"hosts": ["*"], "gateways": [format!("{namespace}/{name}")], "http": routes}}));
         if router_config_has_ports(host, entry) {
             made.notes.push(format!(
-                "{}: rules ask for ports; the gateway's Envoy listens on the targetPort of its Service, often 8080 for 80 and 8443 for 443",
+                "{}: rules ask for ports; \
+                the gateway's Envoy listens on the targetPort of its Service, often 8080 for 80 and 8443 for 443",
                 entry.id
             ));
         }
@@ -174,14 +176,16 @@ fn destination(host: &Host<'_>, name: &str, from: &str, made: &mut Manifests) ->
         Backend::Service { namespace, name, port } => {
             if is_http2 {
                 made.notes.push(format!(
-                    "port {port} of Service {namespace}/{name} needs `appProtocol: kubernetes.io/h2c`, else it gets HTTP/1.1"
+                    "port {port} of Service {namespace}/{name} needs `appProtocol: kubernetes.io/h2c`, \
+                        else it gets HTTP/1.1"
                 ));
             }
             Some(json!({"host": format!("{name}.{namespace}.svc.cluster.local"), "port": {"number": port}}))
         }
         Backend::Host { host, port } => {
             let protocol = if is_http2 { "HTTP2" } else { "HTTP" };
-            let ports = json!([{"number": port, "name": format!("{}-{port}", protocol.to_ascii_lowercase()), "protocol": protocol}]);
+            let port_name = format!("{}-{port}", protocol.to_ascii_lowercase());
+            let ports = json!([{"number": port, "name": port_name, "protocol": protocol}]);
             let is_address = host.parse::<std::net::IpAddr>().is_ok();
             // an address has no name of its own
             let called =

@@ -70,13 +70,13 @@ impl Host<'_> {
     fn backend(&self, name: &str, made: &mut Manifests) -> Option<Backend> {
         let cluster = self.model.clusters.get(name);
         let found = cluster.and_then(|cluster| Backend::of(name, cluster));
-        if let (Some(cluster), Some(Backend::Service { namespace, name: service, port })) = (cluster, &found) {
-            if !cluster.source.starts_with("Service/") {
-                made.notes.push(format!(
-                    "cluster {name}: Service {namespace}/{service} is taken to have port {port}, as {} says",
-                    cluster.source
-                ));
-            }
+        if let (Some(cluster), Some(Backend::Service { namespace, name: service, port })) = (cluster, &found)
+            && !cluster.source.starts_with("Service/")
+        {
+            made.notes.push(format!(
+                "cluster {name}: Service {namespace}/{service} is taken to have port {port}, as {} says",
+                cluster.source
+            ));
         }
         if found.is_none() {
             made.notes.push(format!("cluster {name}: no address, so it has no route"));
