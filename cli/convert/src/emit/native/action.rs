@@ -1,7 +1,8 @@
 //! What a rule does, as the action of Envoy's routes.
 
+use super::headers::HeaderOps;
 use super::matching::{Match, header, regex};
-use super::rewrite::{PathChange, constant, path_change, prefix_change};
+use super::rewrite::{PathChange, constant, prefix_change};
 use super::{Reasons, Taken};
 use crate::app_mesh::seconds;
 use crate::model::{BackendEdits, Policy, Table};
@@ -12,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// The routes of a rule for what `taken` says, in their order.
 pub(super) fn routes(taken: &Taken<'_>, table: &Table, host: Option<&str>, reasons: &mut Reasons<'_>) -> Vec<Value> {
     let rule = taken.rule();
-    reasons.add_if(taken.steps.iter().any(|step| !step.rule.tags.is_empty()), "fields for the access log (tags)");
+    reasons.add_if(taken.steps().any(|step| !step.rule.tags.is_empty()), "fields for the access log (tags)");
     if let Some(redirect) = &rule.redirect {
         return redirects(redirect, taken, host, reasons);
     }
@@ -30,7 +31,7 @@ pub(super) fn routes(taken: &Taken<'_>, table: &Table, host: Option<&str>, reaso
     reasons.add_if(targets.iter().any(|target| target.status.is_some()), "a share of requests that is answered");
 
     let mut headers = HeaderOps::default();
-    for step in &taken.steps {
+    for step in taken.steps() {
         headers.edit("request", &step.rule.request_headers, reasons);
         headers.edit("response", &step.rule.response_headers, reasons);
     }
@@ -61,7 +62,7 @@ pub(super) fn routes(taken: &Taken<'_>, table: &Table, host: Option<&str>, reaso
                     made.insert("host_rewrite_literal".to_owned(), json!(host));
                 }
                 if let Some(edits) = edits_of(target) {
-                    let mut own = HeaderOps { names: headers.names.clone(), ..HeaderOps::default() };
+                    let mut own = HeaderOps::beside(&headers);
                     own.backend(edits, reasons);
                     own.write(&mut made);
                 }
@@ -70,7 +71,7 @@ pub(super) fn routes(taken: &Taken<'_>, table: &Table, host: Option<&str>, reaso
             action.insert("weighted_clusters".to_owned(), json!({"clusters": clusters}));
         }
     }
-    if let Some(mirror) = taken.steps.iter().rev().find_map(|step| step.rule.mirror.as_ref()) {
+    if let Some(mirror) = taken.steps().rev().find_map(|step| step.rule.mirror.as_ref()) {
         action.insert("request_mirror_policies".to_owned(), json!([mirrored(mirror)]));
     }
     let policy = table.policies.get(&taken.name).unwrap_or(&table.policy);
@@ -169,68 +170,6 @@ fn write_policy(policy: &Policy, action: &mut Map<String, Value>) {
     put("retry_policy", Value::Object(made));
 }
 
-/// Envoy's lists of header edits. It removes, then replaces, then adds, whatever the order of the lists.
-#[derive(Debug, Default)]
-struct HeaderOps {
-    lists: Map<String, Value>,
-    /// Kinds and names of the edits of earlier steps.
-    names: Vec<(String, String)>,
-}
-
-impl HeaderOps {
-    fn edit(&mut self, kind: &str, edits: &HeaderEditsConfig, reasons: &mut Reasons<'_>) {
-        let values = edits.set.iter().map(|edit| (edit, true)).chain(edits.add.iter().map(|edit| (edit, false)));
-        let mut all = Vec::new();
-        for (edit, replaces) in values {
-            let Some(value) = constant(&edit.value) else {
-                reasons.add(&format!("a {kind} header with values of the request"));
-                continue;
-            };
-            all.push((edit.name.as_str(), value, replaces));
-        }
-        self.push(kind, &all, &edits.remove, reasons);
-    }
-
-    fn backend(&mut self, edits: &BackendEdits, reasons: &mut Reasons<'_>) {
-        let set = edits.set.iter().map(|(name, value)| (name.as_str(), value.clone(), true));
-        let add = edits.add.iter().map(|(name, value)| (name.as_str(), value.clone(), false));
-        self.push("request", &set.chain(add).collect::<Vec<_>>(), &edits.remove, reasons);
-    }
-
-    fn push(&mut self, kind: &str, all: &[(&str, String, bool)], remove: &[String], reasons: &mut Reasons<'_>) {
-        let names = all.iter().map(|(name, ..)| *name).chain(remove.iter().map(String::as_str));
-        let names: Vec<_> = names.map(|name| (kind.to_owned(), name.to_ascii_lowercase())).collect();
-        let twice = names.iter().any(|name| self.names.contains(name));
-        reasons.add_if(twice, "a header that two stages edit");
-        // Envoy's router has read these when its route edits them
-        let own = kind == "request" && names.iter().any(|(_, name)| name.starts_with("x-envoy-"));
-        reasons.add_if(own, "an edit of a header that Envoy's router reads");
-        self.names.extend(names);
-        for (name, value, replaces) in all {
-            let action = if *replaces { "OVERWRITE_IF_EXISTS_OR_ADD" } else { "APPEND_IF_EXISTS_OR_ADD" };
-            // what stands between two % is a command
-            let mut made = json!({"header": {"key": name, "value": value.replace('%', "%%")}, "append_action": action});
-            if let (true, Some(entries)) = (value.is_empty(), made.as_object_mut()) {
-                entries.insert("keep_empty_value".to_owned(), json!(true));
-            }
-            self.list(&format!("{kind}_headers_to_add"), made);
-        }
-        for name in remove {
-            self.list(&format!("{kind}_headers_to_remove"), json!(name));
-        }
-    }
-
-    fn list(&mut self, name: &str, item: Value) {
-        if let Value::Array(items) = self.lists.entry(name).or_insert_with(|| json!([])) {
-            items.push(item);
-        }
-    }
-
-    fn write(self, into: &mut Map<String, Value>) {
-        into.extend(self.lists);
-    }
-}
-
 fn direct_response(answer: &DirectResponseConfig, taken: &Taken<'_>, reasons: &mut Reasons<'_>) -> Value {
     let mut made = named(&taken.name);
     made.insert("match".to_owned(), taken.matched.json());
@@ -291,7 +230,7 @@ fn redirects(
     let change = match &redirect.prefix {
         Some(prefix) => {
             reasons.add_if(taken.outer_changes_path(), "a redirect of a path that another rule has rewritten");
-            prefix_change(prefix, taken.path(), reasons)
+            prefix_change(prefix, taken.step.path.as_ref(), reasons)
         }
         None => PathChange::default(),
     };
@@ -304,19 +243,9 @@ fn redirects(
             Some(host) => other.insert("host_redirect".to_owned(), json!(host)),
             None => other.insert("port_redirect".to_owned(), json!(default)),
         };
-        let matched = taken.matched.with(header(":authority", regex(r"(.*[^:]|.*\]):[0-9]+")));
+        let matched = taken.matched.with(header(":authority", regex(r".+:[0-9]+")));
         routes.extend(with_path(taken, &change, &matched, "redirect", &other, &rest));
     }
     routes.extend(with_path(taken, &change, &taken.matched, "redirect", &action, &rest));
     routes
-}
-
-/// What a rule and its path condition make of the path.
-pub(super) fn rewritten(
-    rewrite: &filter_kit::rewrite::RewriteConfig,
-    path: Option<&filter_kit::matching::PathMatch>,
-    to_root: bool,
-    reasons: &mut Reasons<'_>,
-) -> PathChange {
-    if to_root { prefix_change("", path, reasons) } else { path_change(rewrite, path, reasons) }
 }

@@ -6,6 +6,7 @@
 //! connection manager, which has to have them where the table has.
 
 mod action;
+mod headers;
 mod hosts;
 mod matching;
 mod rewrite;
@@ -14,10 +15,11 @@ use crate::model::Table;
 use filter_kit::ConfigError;
 use filter_kit::matching::{PathKind, PathMatch, PathMatchConfig, Repeated, RequestMatch, RequestMatchConfig};
 use filter_kit::table::{Entry, Order, Table as Ranked};
-use header_router::{Config, DefaultConfig, Mode, RuleConfig, ServiceConfig, TargetConfig};
+use header_router::{Config, DefaultConfig, HeaderRouter, Mode, RuleConfig, ServiceConfig, TargetConfig};
 use matching::{Match, takes_all};
-use rewrite::{PathChange, constant};
+use rewrite::{PathChange, constant, path_change, prefix_change};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// Largest body of an answer that Envoy takes unless told otherwise.
 const MAX_BODY: usize = 4096;
@@ -59,8 +61,10 @@ struct Taken<'a> {
     /// As in `x-sluice-route`.
     name: String,
     matched: Match,
-    steps: Vec<Step<'a>>,
-    service: Option<&'a ServiceConfig>,
+    /// The rule that decides.
+    step: Step<'a>,
+    /// The rule that picked its service, and the service.
+    outer: Option<(Step<'a>, &'a ServiceConfig)>,
 }
 
 /// A list of rules in its order.
@@ -93,8 +97,8 @@ pub fn routes(table: &Table) -> Result<Value, Vec<String>> {
     ] {
         reasons.add_if(there, why);
     }
-    let made = virtual_hosts(table, &config, &mut reasons);
-    let hosts = made.unwrap_or_else(|error| {
+    let checked = HeaderRouter::new(table.router.clone());
+    let hosts = checked.and_then(|_| virtual_hosts(table, &config, &mut reasons)).unwrap_or_else(|error| {
         reasons.add(&format!("it is refused: {error}"));
         Vec::new()
     });
@@ -122,14 +126,14 @@ fn virtual_hosts(table: &Table, config: &Config, reasons: &mut Reasons<'_>) -> R
     let mut made = Vec::new();
     for host in hosts::distinct(rules.ranked.entries()) {
         let mut routes: Vec<Value> = Vec::new();
+        let mut seen = BTreeSet::new();
         for (entry, conditions) in hosts::reachable(&host, &rules.ranked, config.matching.most_specific_host_only) {
-            let taken = rules.taken(entry, config, conditions, "", reasons);
-            let Some(taken) = taken else { continue };
-            for route in outcomes(taken, &services, config, table, host.exact().as_deref(), reasons) {
-                // a rule with several hosts may stand here more than once
-                if !routes.contains(&route) {
-                    routes.push(route);
-                }
+            // a rule with several hosts may stand here more than once
+            if !seen.insert((entry.rule, entry.alternative, json!(conditions).to_string())) {
+                continue;
+            }
+            if let Some(taken) = rules.taken(entry, config, conditions, "", reasons) {
+                routes.extend(outcomes(taken, &services, config, table, host.exact().as_deref(), reasons));
             }
         }
         routes.extend(match &config.default {
@@ -219,7 +223,7 @@ impl<'a> Rules<'a> {
         let takes_host = of_gateway && !rule.keep_host && rule.rewrite.host.is_none();
         let path = entry.matched.path.clone().filter(|_| entry.matched.grpc.is_none());
         let step = Step { rule, path, to_root, takes_host };
-        Some(Taken { name, matched, steps: vec![step], service: None })
+        Some(Taken { name, matched, step, outer: None })
     }
 }
 
@@ -230,28 +234,24 @@ impl Step<'_> {
     }
 
     fn path_change(&self, reasons: &mut Reasons<'_>) -> PathChange {
-        action::rewritten(&self.rule.rewrite, self.path.as_ref(), self.to_root, reasons)
+        let path = self.path.as_ref();
+        if self.to_root { prefix_change("", path, reasons) } else { path_change(&self.rule.rewrite, path, reasons) }
     }
 }
 
 impl<'a> Taken<'a> {
-    /// The rule that decides.
     fn rule(&self) -> &'a RuleConfig {
-        self.last().rule
+        self.step.rule
     }
 
-    fn last(&self) -> &Step<'a> {
-        // there is one at least
-        self.steps.last().unwrap_or_else(|| unreachable!())
-    }
-
-    fn path(&self) -> Option<&PathMatch> {
-        self.last().path.as_ref()
+    /// The rules in the order in which they took the request.
+    fn steps(&self) -> impl DoubleEndedIterator<Item = &Step<'a>> {
+        self.outer.iter().map(|(step, _)| step).chain([&self.step])
     }
 
     /// A rule that picks a service, and one of that service.
     fn then(&self, inner: Self, service: &'a ServiceConfig, entry: &Entry, reasons: &mut Reasons<'_>) -> Self {
-        let outer = self.last();
+        let outer = &self.step;
         let moves = outer.changes_path();
         let moves_host = outer.takes_host || outer.rule.rewrite.host.is_some();
         let inner_path = entry.matched.path.as_ref();
@@ -271,18 +271,16 @@ impl<'a> Taken<'a> {
         }
         matched.headers.extend(inner.matched.headers);
         matched.query.extend(inner.matched.query);
-        let mut steps = self.steps.clone();
-        steps.extend(inner.steps);
-        Self { name: inner.name, matched, steps, service: Some(service) }
+        Self { name: inner.name, matched, step: inner.step, outer: Some((self.step.clone(), service)) }
     }
 
     /// Whether the rule that picked the service rewrites the path.
     fn outer_changes_path(&self) -> bool {
-        self.steps.len() > 1 && self.steps.first().is_some_and(Step::changes_path)
+        self.outer.as_ref().is_some_and(|(step, _)| step.changes_path())
     }
 
     fn path_change(&self, reasons: &mut Reasons<'_>) -> PathChange {
-        let mut changing = self.steps.iter().filter(|step| step.changes_path());
+        let mut changing = self.steps().filter(|step| step.changes_path());
         let change = changing.next().map(|step| step.path_change(reasons)).unwrap_or_default();
         reasons.add_if(changing.next().is_some(), "a rewrite of a path that another rule has rewritten");
         change
@@ -293,12 +291,12 @@ impl<'a> Taken<'a> {
         if let Some(host) = &target.host {
             return Some(host.clone());
         }
-        let step = self.steps.iter().rev().find(|step| step.takes_host || step.rule.rewrite.host.is_some())?;
+        let step = self.steps().rev().find(|step| step.takes_host || step.rule.rewrite.host.is_some())?;
         if step.takes_host {
             let named = |service: &ServiceConfig| {
                 if service.host.is_empty() { service.name.clone() } else { service.host.clone() }
             };
-            return self.service.map(named).or_else(|| target.cluster.clone());
+            return self.outer.as_ref().map(|(_, service)| named(service)).or_else(|| target.cluster.clone());
         }
         let host = constant(step.rule.rewrite.host.as_deref()?);
         reasons.add_if(host.is_none(), "a host with values of the request");
