@@ -236,6 +236,10 @@ fn every_reason_is_told() {
             "a rewrite with groups that may hold dots or slashes",
         ),
         (
+            json!({"match": {"path": {"regex": "/a([a-z]*)"}}, "rewrite": {"path": "/$1/b"}}),
+            "a rewrite with groups that may hold dots or slashes",
+        ),
+        (
             json!({"request_headers": {"set": [{"name": "x", "value": "${host}"}]}}),
             "a request header with values of the request",
         ),
@@ -313,7 +317,8 @@ fn both_ways_lead_to_the_same() {
         ("regex_prefix", "/s(/|$)(.*)", "/$2"),
         ("regex", "/s/(.*)", "/n/$1"),
         ("regex", "/s/(.*)", "/$1"),
-        ("regex", "/(?<w>[a-z]+)/([a-z0-9]*)", "/$2/${w}/$$"),
+        ("regex", "/(?<w>[a-z]+)/([a-z0-9]*)", "/n/$2/${w}/$$"),
+        ("regex", "/([a-z]+)/([a-z0-9]*)", "/$2$1"),
         ("regex_prefix", "/([a-z]+)", "/n/$1"),
         ("regex", "/.*", "/n"),
     ] {
@@ -335,7 +340,7 @@ fn both_ways_lead_to_the_same() {
         let native = routes(&table(config.clone())).unwrap_or_else(|reasons| panic!("{config}: {reasons:?}"));
         let router = HeaderRouter::new(parsed(&config)).unwrap();
         for host in
-            ["a.com", "x.a.com", "X.a.com:8080", "y.a.com", "y.a.com.", "x.b.a.com", "za.com", "c.com", ".com", "other"]
+            ["a.com", "x.a.com", "X.a.com:8080", "y.a.com", "y.a.com.", "x.b.a.com", "za.com", "c.com", "com", "other"]
         {
             for path in [
                 "/",
@@ -368,7 +373,7 @@ fn both_ways_lead_to_the_same() {
                     let request = [(":method", method), (":scheme", "http"), (":authority", host), (":path", path)];
                     let told = router.explain(&Head::from_fields(request), None, &env, Detail::Outcome);
                     let found = envoy::serve(&native, &request);
-                    assert_eq!(found, envoy::Outcome::from(&told), "{config}\n{request:?}\n{native:#}");
+                    assert_eq!(found, envoy::Outcome::from(&told), "{config}\n{request:?}");
                     compared += 1;
                 }
             }

@@ -20,7 +20,8 @@ impl Outcome {
         Self {
             cluster: told.target.clone(),
             status: told.status.filter(|_| !routed),
-            location: told.location.clone(),
+            // a redirect may write the client's host in lower case
+            location: told.location.as_ref().map(|location| location.to_lowercase()),
             path: kept(&told.path),
             host: kept(&told.host),
         }
@@ -64,7 +65,7 @@ pub fn serve(config: &Value, request: &[(&str, &str)]) -> Outcome {
         let location = format!("{scheme}://{}{port}{new}", action["host_redirect"].as_str().unwrap_or(own));
         let codes = ["MOVED_PERMANENTLY", "FOUND"].map(|code| action["response_code"] == code);
         let status = if codes[0] { 301 } else { 302 };
-        return Outcome { status: Some(status), location: Some(location), ..Outcome::default() };
+        return Outcome { status: Some(status), location: Some(location.to_lowercase()), ..Outcome::default() };
     }
     let host = action["host_rewrite_literal"].as_str().unwrap_or(authority);
     Outcome {

@@ -182,7 +182,13 @@ fn is_safe(wanted: &str, parts: &[Part]) -> bool {
         Part::Text(text) => !has_dots(text),
         Part::Group(number) => group_excludes(wanted, *number, b"./%\\;"),
     };
-    let begins = matches!(parts, [Part::Text(text), ..] if text.starts_with('/') && !text.starts_with("//"));
+    // a group may be empty, and the texts around it meet
+    let mut texts = parts.iter().filter_map(|part| match part {
+        Part::Text(text) => Some(text.as_str()),
+        Part::Group(_) => None,
+    });
+    let begins = matches!(parts, [Part::Text(text), ..] if text.starts_with('/') && !text.starts_with("//"))
+        && (texts.next() != Some("/") || texts.next().is_none_or(|text| !text.starts_with('/')));
     begins && parts.iter().all(good)
 }
 
