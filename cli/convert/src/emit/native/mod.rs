@@ -3,8 +3,10 @@
 //! What cannot be said there with the same outcome is refused. Not part of the outcome: `x-sluice-route` and
 //! `x-sluice-cluster` (the route's name is that of the rule), `x-envoy-original-path`, patterns for text beyond 8 KiB,
 //! targets that are no path (`OPTIONS *`, `CONNECT`), and hosts that begin with a dot. A redirect to
-//! the same place may spell it otherwise: with the default port of its scheme, or the host in lower case. `normalize_path` and `merge_slashes` are left to the listener's
-//! connection manager, which has to have them where the table has.
+//! the same place may spell it otherwise: with the default port of its scheme, or the host in lower case.
+//!
+//! `normalize_path` and `merge_slashes` are left to the listener's connection manager, which has to have them where the
+//! table has.
 
 mod action;
 mod headers;
