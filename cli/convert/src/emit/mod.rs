@@ -2,6 +2,7 @@
 
 pub mod bootstrap;
 pub mod files;
+pub mod native;
 pub mod router;
 pub mod sample;
 pub mod scenarios;
