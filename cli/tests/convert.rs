@@ -427,6 +427,141 @@ fn ten_thousand_routes_convert_and_their_gateway_starts() {
     }
 }
 
+/// Situations whose tables Envoy's own routes can say: the same rows, decided by those routes in Envoy.
+#[test]
+fn native_routes_decide_the_same_in_envoy() {
+    let Some(envoy) = std::env::var_os("ENVOY") else { return eprintln!("skipped: no ENVOY") };
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut asked = 0;
+    for (folder, dialect) in
+        [("app-mesh", Dialect::AppMesh), ("ingress", Dialect::Ingress), ("gateway-api", Dialect::GatewayApi)]
+    {
+        // a start of Envoy each: some of them
+        for file in files(folder).into_iter().step_by(12) {
+            asked += native(&file, dialect, Path::new(&envoy));
+        }
+    }
+    assert!(asked > 30, "{asked}");
+}
+
+/// Asks the rows of a situation; how many there were.
+fn native(file: &Path, dialect: Dialect, envoy: &Path) -> usize {
+    let text = std::fs::read_to_string(file).unwrap();
+    let situation: Situation = serde_saphyr::from_str(&text).unwrap();
+    let class = situation.args.iter().position(|arg| arg == "--class").map(|at| situation.args[at + 1].clone());
+    let options = Options { dialect, namespace: "default".to_owned(), class };
+    let texts = [(file.display().to_string(), situation.manifests.clone())];
+    let mut converted = sluice_convert::convert(&texts, &options).map_err(|_| ()).unwrap();
+    converted.style = sluice_convert::Style::Native;
+    let Some(entry) = converted.model.entries.iter().find(|entry| entry.id == situation.entry) else { return 0 };
+    let Some(listener) = entry.listeners.first().filter(|listener| listener.tls.is_empty()) else { return 0 };
+    if sluice_convert::emit::native::routes(&entry.tables[listener.table]).is_err() {
+        return 0;
+    }
+    let port = listener.moved.unwrap_or(listener.port);
+    // every listener on a port of its own, every cluster a server that says who it is
+    let mut place = place();
+    let reserve = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for listener in converted.model.entries.iter().flat_map(|entry| &entry.listeners) {
+        let port = listener.moved.unwrap_or(listener.port);
+        place.ports.insert(port, reserve().local_addr().unwrap().port());
+    }
+    place.admin = reserve().local_addr().unwrap();
+    for (name, cluster) in &converted.model.clusters {
+        if cluster.http2 {
+            return 0;
+        }
+        let server = reserve();
+        place.endpoints.insert(name.clone(), server.local_addr().unwrap());
+        let name = name.clone();
+        std::thread::spawn(move || {
+            for connection in server.incoming().flatten() {
+                let name = name.clone();
+                std::thread::spawn(move || named_answer(connection, &name));
+            }
+        });
+    }
+    let files = sluice_convert::emit::files(&mut converted, &place, "test").unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let bootstrap = scratch.path().join("envoy.yaml");
+    std::fs::write(&bootstrap, &files["envoy.yaml"]).unwrap();
+    if files["envoy.yaml"].contains("common_tls_context") {
+        return 0;
+    }
+    let mut start = Command::new(envoy);
+    start
+        .args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "error", "-c"])
+        .arg(&bootstrap)
+        .current_dir(root());
+    start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let _gateway = Gateway(start.spawn().unwrap());
+    let begin = std::time::Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", place.ports[&port])).is_err() {
+        assert!(begin.elapsed().as_secs() < 60, "{}: Envoy does not start", file.display());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let mut asked = 0;
+    for row in &situation.cases {
+        let Row { name, request, expect } = row;
+        let plain =
+            request.port.is_none_or(|wanted| wanted == port) && request.source.is_none() && request.scheme.is_none();
+        let is_ascii = request.headers.iter().all(|header| !header.ends_with(':') && header.is_ascii());
+        if !plain || !is_ascii || expect.grpc_status.is_some() || request.method == "CONNECT" {
+            continue;
+        }
+        let answer = ask(place.ports[&port], request);
+        let told = format!("{}: {name}: {answer}", file.display());
+        let seen = |label: &str| answer.lines().find_map(|line| line.strip_prefix(label)).map(str::to_owned);
+        match (&expect.backend, expect.backends.as_slice(), &expect.redirect, expect.status) {
+            (Some(backend), ..) => assert_eq!(seen("cluster "), Some(backend.clone()), "{told}"),
+            (_, [_, ..], ..) => assert!(expect.backends.contains(&seen("cluster ").unwrap_or_default()), "{told}"),
+            (.., Some(redirect), _) => {
+                assert!(answer.starts_with(&format!("HTTP/1.1 {}", redirect.status)), "{told}");
+                assert_eq!(seen("location: "), Some(redirect.location.clone()), "{told}");
+            }
+            (.., Some(status)) => assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{told}"),
+            _ => {}
+        }
+        if expect.backend.is_some() || !expect.backends.is_empty() {
+            for (label, wanted) in [("path ", &expect.path), ("host ", &expect.host)] {
+                if let Some(wanted) = wanted {
+                    assert_eq!(seen(label).as_ref(), Some(wanted), "{told}");
+                }
+            }
+        }
+        asked += 1;
+    }
+    asked
+}
+
+/// Asks Envoy.
+fn ask(port: u16, request: &Request) -> String {
+    use std::io::{Read, Write};
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let host = request.host.clone().unwrap_or_else(|| "client.test".to_owned());
+    let mut head = format!("{} {} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n", request.method, request.path);
+    request.headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
+    client.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer.replace('\r', "")
+}
+
+/// Answers one request with the name of the cluster, path and host.
+fn named_answer(mut connection: std::net::TcpStream, name: &str) {
+    use std::io::{Read, Write};
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && matches!(connection.read(&mut byte), Ok(1)) {
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let path = head.split(' ').nth(1).unwrap_or_default();
+    let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    let body = format!("\ncluster {name}\npath {path}\nhost {host}\n");
+    let _ = write!(connection, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+}
+
 /// Answers one request with its head.
 fn answer(mut connection: std::net::TcpStream) {
     use std::io::{Read, Write};

@@ -65,6 +65,18 @@ pub struct Converted {
     pub model: Model,
     /// What became of every field.
     pub report: Report,
+    /// Who routes.
+    pub style: Style,
+}
+
+/// Who routes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Style {
+    /// The header-router.
+    #[default]
+    Filter,
+    /// Envoy's own routes where they say exactly the same, else the header-router.
+    Native,
 }
 
 /// Converts the texts of files.
@@ -115,7 +127,7 @@ pub fn convert(files: &[(String, String)], options: &Options) -> Result<Converte
     if !converter.mistakes.is_empty() {
         return Err(converter.mistakes);
     }
-    Ok(Converted { model: converter.model, report: converter.report })
+    Ok(Converted { model: converter.model, report: converter.report, style: Style::default() })
 }
 
 /// Every object against its schema.

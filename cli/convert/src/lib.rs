@@ -15,6 +15,6 @@ pub mod schema;
 mod services;
 pub mod source;
 
-pub use convert::{Converted, Dialect, Options, convert};
+pub use convert::{Converted, Dialect, Options, Style, convert};
 pub use report::{Report, Section};
 pub use source::Mistake;

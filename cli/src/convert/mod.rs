@@ -66,6 +66,9 @@ struct Common {
     /// A server in place of a cluster's, without TLS; several times for several.
     #[arg(long = "endpoint", value_name = "CLUSTER=IP:PORT", value_parser = endpoint)]
     endpoints: Vec<(String, SocketAddr)>,
+    /// Who routes: the header-router, or Envoy's own routes where they say exactly the same; the report has where they cannot.
+    #[arg(long, value_enum, default_value_t = Style::Filter)]
+    style: Style,
     /// Who runs the gateway; for others than Envoy, `manifests.yaml` is written beside the bootstrap.
     #[arg(long, value_enum, default_value_t = Host::Envoy)]
     target: Host,
@@ -75,6 +78,12 @@ struct Common {
     /// Folder of the .wasm files, as Envoy finds it.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     wasm: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Style {
+    Filter,
+    Native,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -133,6 +142,10 @@ impl Common {
             format!("{count} in the manifests; nothing was written\n{}", all.join("\n"))
         })?;
         let place = self.place(&converted)?;
+        converted.style = match self.style {
+            Style::Filter => sluice_convert::Style::Filter,
+            Style::Native => sluice_convert::Style::Native,
+        };
         let manifests = self.manifests(&mut converted, &place);
         let mut files = files(&mut converted, &place, "What became of the manifests")?;
         files.extend(manifests.map(|text| ("manifests.yaml".to_owned(), text)));

@@ -1,7 +1,8 @@
 //! The bootstrap of Envoy, which the embedded gateway serves too.
 
-use super::router;
+use super::{native, router};
 use crate::app_mesh::seconds;
+use crate::convert::Style;
 use crate::model::{BackendEdits, Cluster, Entry, Listener, Model, Policy, Table};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -33,13 +34,13 @@ impl Place {
 pub const POLICY_HEADER: &str = "x-gateway-policy";
 
 /// The bootstrap.
-pub fn bootstrap(model: &Model, place: &Place) -> Value {
+pub fn bootstrap(model: &Model, place: &Place, style: Style) -> Value {
     let listeners: Vec<Value> = model
         .entries
         .iter()
         .flat_map(|entry| entry.listeners.iter().map(move |listener| (entry, listener)))
         .filter_map(|(entry, listener)| {
-            Some(self::listener(listener, entry.tables.get(listener.table)?, &entry.place(place), entry))
+            Some(self::listener(listener, entry.tables.get(listener.table)?, &entry.place(place), entry, style))
         })
         .collect();
     let clusters: Vec<Value> =
@@ -110,7 +111,7 @@ fn policy_numbers(table: &Table) -> BTreeMap<&Policy, String> {
     all.into_iter().zip(1..).map(|(policy, number)| (policy, number.to_string())).collect()
 }
 
-fn listener(listener: &Listener, table: &Table, place: &Place, entry: &Entry) -> Value {
+fn listener(listener: &Listener, table: &Table, place: &Place, entry: &Entry, style: Style) -> Value {
     let mut manager = Map::new();
     manager.insert(
         "@type".to_owned(),
@@ -121,23 +122,15 @@ fn listener(listener: &Listener, table: &Table, place: &Place, entry: &Entry) ->
     if !listener.access_log.is_empty() {
         manager.insert("access_log".to_owned(), json!(listener.access_log));
     }
-    let mut routes: Vec<Value> = table.edits.iter().map(|edits| edited(edits, table)).collect();
-    let by_policy = policy_numbers(table);
-    let by_policy = by_policy.iter().map(|(policy, number)| {
-        let headers = json!([{"name": POLICY_HEADER, "string_match": {"exact": number}}]);
-        route(json!({"prefix": "/", "headers": headers}), policy, table, true)
-    });
-    routes.extend(by_policy);
-    routes.push(route(json!({"prefix": "/"}), &table.policy, table, false));
-    let name = entry.id.clone();
-    manager.insert(
-        "route_config".to_owned(),
-        json!({"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}]}),
-    );
-    let mut filters = vec![wasm("header-router", &entry.id, router_config(table, place), place)];
-    if let Some(limits) = &table.rate_limit {
-        filters.push(wasm("rate-limit", &entry.id, limits.clone(), place));
-    }
+    let native = match style {
+        Style::Native => native::routes(table).ok(),
+        Style::Filter => None,
+    };
+    let (routes, mut filters) = match native {
+        Some(routes) => (routes, Vec::new()),
+        None => filtered(table, place, entry),
+    };
+    manager.insert("route_config".to_owned(), routes);
     let router = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"});
     filters.push(json!({"name": "envoy.filters.http.router", "typed_config": router}));
     manager.insert("http_filters".to_owned(), json!(filters));
@@ -209,6 +202,25 @@ fn route(matched: Value, policy: &Policy, table: &Table, by_header: bool) -> Val
         made.insert("request_body_buffer_limit".to_owned(), json!(limit));
     }
     Value::Object(made)
+}
+
+/// Routes by what the header-router has decided, and the filters that decide.
+fn filtered(table: &Table, place: &Place, entry: &Entry) -> (Value, Vec<Value>) {
+    let mut routes: Vec<Value> = table.edits.iter().map(|edits| edited(edits, table)).collect();
+    let by_policy = policy_numbers(table);
+    let by_policy = by_policy.iter().map(|(policy, number)| {
+        let headers = json!([{"name": POLICY_HEADER, "string_match": {"exact": number}}]);
+        route(json!({"prefix": "/", "headers": headers}), policy, table, true)
+    });
+    routes.extend(by_policy);
+    routes.push(route(json!({"prefix": "/"}), &table.policy, table, false));
+    let name = entry.id.clone();
+    let table_of_routes = json!({"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}]});
+    let mut filters = vec![wasm("header-router", &entry.id, router_config(table, place), place)];
+    if let Some(limits) = &table.rate_limit {
+        filters.push(wasm("rate-limit", &entry.id, limits.clone(), place));
+    }
+    (table_of_routes, filters)
 }
 
 /// The route of a rule and a target that has edits of its own.

@@ -1,10 +1,10 @@
 //! A set: the files that `sluice convert` writes, and what `sluice explain` and `sluice diff` read of them.
 
 use super::bootstrap::{Place, bootstrap, router_config};
-use super::{scenarios, yaml};
-use crate::convert::Converted;
+use super::{native, scenarios, yaml};
+use crate::convert::{Converted, Style};
 use crate::model::{Entry, Source};
-use crate::report::Section;
+use crate::report::{Line, Section};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -70,6 +70,9 @@ pub fn files(converted: &mut Converted, place: &Place, title: &str) -> Result<BT
         }
         set.entries.push(SetEntry { entry: entry.id.clone(), tables });
     }
+    for line in styled(converted) {
+        converted.report.line(line);
+    }
     for (entry, rule, why) in unpinned {
         let sources = &converted.model.sources;
         let source = sources.get(&format!("{entry}/{rule}")).or_else(|| sources.get(&rule)).cloned();
@@ -82,7 +85,7 @@ pub fn files(converted: &mut Converted, place: &Place, title: &str) -> Result<BT
     set.rules = converted.model.sources.iter().map(|(rule, source)| (rule.clone(), told(source))).collect();
     set.clusters =
         converted.model.clusters.iter().map(|(name, cluster)| (name.clone(), cluster.source.clone())).collect();
-    files.insert("envoy.yaml".to_owned(), yaml::text(&bootstrap(&converted.model, place)));
+    files.insert("envoy.yaml".to_owned(), yaml::text(&bootstrap(&converted.model, place, converted.style)));
     files.insert("REPORT.md".to_owned(), converted.report.markdown(title));
     let json = |value: serde_json::Result<String>| value.map(|text| text + "\n").map_err(|error| error.to_string());
     files.insert("report.json".to_owned(), json(serde_json::to_string_pretty(converted.report.lines()))?);
@@ -93,4 +96,32 @@ pub fn files(converted: &mut Converted, place: &Place, title: &str) -> Result<BT
 /// A name for files: `virtualgateway-default-shop`.
 fn slug(entry: &Entry) -> String {
     entry.id.to_ascii_lowercase().replace('/', "-")
+}
+
+/// What style native says of each table that is served.
+fn styled(converted: &Converted) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if converted.style == Style::Filter {
+        return lines;
+    }
+    for entry in converted.model.entries.iter().filter(|entry| !entry.listeners.is_empty()) {
+        for table in &entry.tables {
+            let mut line = |section: Section, text: String| {
+                let (object, field, file) = (entry.id.clone(), String::new(), "envoy.yaml".to_owned());
+                lines.push(Line { section, text, object, field, file, line: 1 });
+            };
+            match native::routes(table) {
+                Ok(_) => line(Section::Kept, "routes of Envoy itself, without a filter".to_owned()),
+                Err(reasons) => {
+                    for reason in reasons {
+                        line(
+                            Section::Changed,
+                            format!("the header-router stays, since Envoy's routes cannot say {reason}"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+    lines
 }
