@@ -1,6 +1,8 @@
 //! The embedded gateway between real sockets. Everything is bounded in time: a socket that hangs fails its test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "gateway/access.rs"]
+mod access;
 #[path = "gateway/bad_input.rs"]
 mod bad_input;
 #[path = "gateway/filters.rs"]
@@ -15,5 +17,7 @@ mod mirror;
 mod proxy;
 #[path = "gateway/reload.rs"]
 mod reload;
+#[path = "gateway/retry.rs"]
+mod retry;
 #[path = "gateway/support.rs"]
 mod support;

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::bootstrap::{Cluster, Discovery, Endpoint, LookupFamily};
 use super::http2;
@@ -147,10 +148,20 @@ impl ThreadCluster {
     pub(crate) async fn send(
         self: Rc<Self>,
         address: SocketAddr,
+        request: http::Request<Reader>,
+    ) -> Result<(http::Response<Incoming>, Lease), Failure> {
+        self.send_watched(address, request, &Notify::new()).await
+    }
+
+    /// Does the same and tells when there is a connection.
+    pub(crate) async fn send_watched(
+        self: Rc<Self>,
+        address: SocketAddr,
         mut request: http::Request<Reader>,
+        connected: &Notify,
     ) -> Result<(http::Response<Incoming>, Lease), Failure> {
         if self.state.config.http2 {
-            let response = http2::send(&self, address, request).await?;
+            let response = http2::send(&self, address, request, connected).await?;
             return Ok((response, Lease { cluster: self, address, connection: None }));
         }
         loop {
@@ -161,6 +172,7 @@ impl ThreadCluster {
                 None => self.connect(address).await?,
             };
             self.state.stats.rq_total.inc();
+            connected.notify_one();
             match connection.sender.try_send_request(request).await {
                 Ok(response) if is_refused(&response) => {
                     self.state.stats.cx_protocol_error.inc();

@@ -1,8 +1,10 @@
 //! One request and its response: moves heads and bodies between the client, the filters and the upstream.
 //!
-//! This file waits for what happens; `effects` carries out what the filters want.
+//! This file waits for what happens; `effects` carries out what the filters want, `attempt` asks the upstream.
 
+mod attempt;
 mod effects;
+mod wait;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,6 +27,9 @@ use super::site::{Inbox, Site};
 use super::words::{self, Failure};
 use crate::{HeaderMap, LocalReply, StreamId};
 
+use attempt::Outgoing;
+use wait::{at, next_frame, notified, room, wait};
+
 type Answered = Result<(http::Response<Incoming>, Lease), Failure>;
 
 /// Where the upstream's part stands.
@@ -33,6 +38,8 @@ enum Upstream {
     Idle,
     /// The request is on its way.
     Asking(Pin<Box<dyn Future<Output = Answered>>>),
+    /// The request is tried again then.
+    Pausing(Instant),
     /// The response comes in.
     Answering(Incoming, Lease),
     /// Nothing more comes.
@@ -47,6 +54,9 @@ enum Event {
     ResponseFrame(Option<Result<Frame<Bytes>, hyper::Error>>),
     RequestFrame(Option<Result<Frame<Bytes>, hyper::Error>>),
     RequestTimeout,
+    Connected,
+    AttemptTimeout,
+    PauseOver,
     Silence,
     Room,
 }
@@ -67,11 +77,12 @@ pub(crate) struct Exchange {
     is_head_request: bool,
     cluster: Option<Rc<ThreadCluster>>,
     upstream: Upstream,
+    outgoing: Option<Outgoing>,
     to_upstream: Option<pipe::Sender>,
     /// Those whose bodies still come.
     copies: Vec<Copy>,
-    timeout: Option<Duration>,
     deadline: Option<Instant>,
+    attempt_deadline: Option<Instant>,
     last_active: Instant,
     record: AccessRecord,
 }
@@ -88,9 +99,9 @@ pub(crate) struct Beginning {
 pub(crate) async fn run(site: Rc<Site>, beginning: Beginning) {
     let Beginning { headers, body, attributes, head } = beginning;
     let _active = site.stats.rq_active.hold();
+    let record = AccessRecord::new(&headers, &attributes);
     let (id, inbox) = site.open(attributes);
     let complete = body.is_end_stream();
-    let record = AccessRecord::new(&headers);
     let mut exchange = Exchange {
         inbox,
         id,
@@ -104,10 +115,11 @@ pub(crate) async fn run(site: Rc<Site>, beginning: Beginning) {
         is_head_request: headers.get(b":method") == Some(b"HEAD"),
         cluster: None,
         upstream: Upstream::Idle,
+        outgoing: None,
         to_upstream: None,
         copies: Vec::new(),
-        timeout: None,
         deadline: None,
+        attempt_deadline: None,
         last_active: Instant::now(),
         record,
         site,
@@ -137,11 +149,17 @@ impl Exchange {
                 (None, None) => std::future::pending().await,
             }
         };
-        let (asking, answering) = match &mut self.upstream {
-            Upstream::Asking(asking) => (Some(asking), None),
-            Upstream::Answering(incoming, _) => (None, Some(incoming)),
-            Upstream::Idle | Upstream::Over => (None, None),
-        };
+        let (mut asking, mut answering, mut pause_end) = (None, None, None);
+        let mut connecting = None;
+        match &mut self.upstream {
+            Upstream::Asking(future) => {
+                asking = Some(future);
+                connecting = self.outgoing.as_ref().and_then(Outgoing::connecting);
+            }
+            Upstream::Pausing(end) => pause_end = Some(*end),
+            Upstream::Answering(incoming, _) => answering = Some(incoming),
+            Upstream::Idle | Upstream::Over => {}
+        }
         tokio::select! {
             biased;
             () = gone => Event::ClientGone,
@@ -150,13 +168,16 @@ impl Exchange {
             frame = next_frame(answering), if reads_response => Event::ResponseFrame(frame),
             frame = next_frame(self.request.as_mut()), if reads_request => Event::RequestFrame(frame),
             () = room(upstream_room, client_room) => Event::Room,
+            () = notified(connecting) => Event::Connected,
             () = at(self.deadline) => Event::RequestTimeout,
+            () = at(self.attempt_deadline) => Event::AttemptTimeout,
+            () = at(pause_end) => Event::PauseOver,
             () = at(idle_at) => Event::Silence,
         }
     }
 
     fn on(&mut self, event: Event) {
-        if !matches!(event, Event::Room) {
+        if !matches!(event, Event::Room | Event::Connected) {
             self.last_active = Instant::now();
         }
         match event {
@@ -170,11 +191,11 @@ impl Exchange {
                 let effects = self.inbox.take();
                 self.carry_out(effects.into());
             }
-            Event::Answer(Ok((response, lease))) => self.answer(response, lease),
-            Event::Answer(Err(failure)) => {
-                let reply = self.failed(failure);
-                self.say(reply);
-            }
+            Event::Answer(Ok((response, lease))) => self.attempt_answered(response, lease),
+            Event::Answer(Err(failure)) => self.attempt_failed(failure),
+            Event::Connected => self.connected(),
+            Event::AttemptTimeout => self.attempt_timed_out(),
+            Event::PauseOver => self.attempt_again(),
             Event::ResponseFrame(frame) => self.response_frame(frame),
             Event::RequestFrame(frame) => self.request_frame(frame),
             Event::RequestTimeout => {
@@ -197,7 +218,7 @@ impl Exchange {
     }
 
     fn failed(&mut self, failure: Failure) -> LocalReply {
-        let (reply, flag) = failure.reply();
+        let (reply, flag) = failure.reply(self.record.attempts);
         self.record.flag(flag);
         if let Some(cluster) = &self.cluster {
             cluster.state.stats.answered(u16::try_from(reply.status).unwrap_or(503));
@@ -207,10 +228,17 @@ impl Exchange {
 
     /// Answers in the upstream's place; too late for that, the stream is cut off.
     fn say(&mut self, reply: LocalReply) {
+        self.leave_upstream();
+        self.filters(|worker, id| worker.reply(id, reply));
+    }
+
+    /// Nothing more goes to an upstream or comes from one.
+    fn leave_upstream(&mut self) {
         self.to_upstream = None;
         self.copies.clear();
         self.upstream = Upstream::Over;
-        self.filters(|worker, id| worker.reply(id, reply));
+        self.outgoing = None;
+        self.attempt_deadline = None;
     }
 
     fn answer(&mut self, response: http::Response<Incoming>, lease: Lease) {
@@ -221,7 +249,7 @@ impl Exchange {
         }
         let suppressed = self.site.listener().is_some_and(|listener| listener.http.suppress_envoy_headers);
         if !suppressed {
-            headers.replace("x-envoy-upstream-service-time", self.record.service_time().to_string());
+            headers.replace("x-envoy-upstream-service-time", self.record.service_time().as_millis().to_string());
         }
         let end = body.is_end_stream();
         if end {
@@ -257,7 +285,7 @@ impl Exchange {
                     cluster.state.stats.rq_rx_reset.inc();
                 }
                 self.record.flag("UPE");
-                self.say(Failure::Ended.reply().0);
+                self.say(Failure::Ended.reply(1).0);
             }
         }
     }
@@ -301,12 +329,23 @@ impl Exchange {
             Some("response_payload_too_large") => self.site.stats.rs_too_large.inc(),
             _ => {}
         }
-        if self.site.listener().is_some_and(|listener| listener.http.access_log) {
-            self.site.log.access(&self.record.line());
-        }
+        self.log(closed);
         if let Some(request) = self.request.take() {
             tokio::task::spawn_local(discard(request));
         }
+    }
+}
+
+impl Exchange {
+    /// Writes the access logs.
+    fn log(&mut self, closed: crate::Closed) {
+        let Some(logs) = self.site.access_logs().filter(|logs| !logs.is_empty()) else { return };
+        if self.record.route.is_none() {
+            self.record.route = (self.site.resolver)(&self.record.request).map(|route| (route.name, route.cluster));
+        }
+        self.record.details = closed.details;
+        self.record.filter_state = closed.filter_state;
+        logs.write(&self.record, &self.site.log);
     }
 }
 
@@ -316,38 +355,4 @@ async fn discard(mut request: Incoming) {
     let all = async { while request.frame().await.is_some_and(|frame| frame.is_ok()) {} };
     // Envoy's `delayed_close_timeout` too is a second.
     let _ = tokio::time::timeout(Duration::from_secs(1), all).await;
-}
-
-async fn wait(asking: Option<&mut Pin<Box<dyn Future<Output = Answered>>>>) -> Answered {
-    match asking {
-        Some(asking) => asking.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_frame(body: Option<&mut Incoming>) -> Option<Result<Frame<Bytes>, hyper::Error>> {
-    match body {
-        Some(body) => body.frame().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn room(first: Option<&pipe::Sender>, second: Option<&pipe::Sender>) {
-    match (first, second) {
-        (Some(first), Some(second)) => {
-            tokio::select! {
-                () = first.room() => {}
-                () = second.room() => {}
-            }
-        }
-        (Some(one), None) | (None, Some(one)) => one.room().await,
-        (None, None) => std::future::pending().await,
-    }
-}
-
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

@@ -298,9 +298,9 @@ mod tests {
     fn rules(generate_request_id: bool) -> HttpConnectionManager {
         HttpConnectionManager {
             stat_prefix: String::new(),
-            routes: RouteTable { name: String::new(), hosts: Vec::new() },
+            routes: RouteTable::default(),
             filters: Vec::new(),
-            access_log: false,
+            access_log: Vec::new(),
             server_name: "envoy".into(),
             paths: PathOptions { normalize: true, merge_slashes: false },
             generate_request_id,

@@ -19,6 +19,7 @@ mod mirror;
 mod normalize;
 mod pipe;
 mod report;
+mod retry;
 mod route;
 mod site;
 mod stats;

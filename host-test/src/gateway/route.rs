@@ -307,11 +307,9 @@ static_resources:
             let mut request = request(path.as_bytes(), &[]);
             let matched = table.find(&request).unwrap().1.path.clone();
             let proxy = Proxy {
-                cluster: bootstrap::ClusterChoice::Named("c".into()),
                 prefix_rewrite: Some("/".into()),
                 host_rewrite: Some("new".into()),
-                timeout: std::time::Duration::ZERO,
-                mirrors: Vec::new(),
+                ..Proxy::to(bootstrap::ClusterChoice::Named("c".into()))
             };
             proxy.rewrite(&matched, &mut request);
             let text = |name: &str| String::from_utf8_lossy(request.get(name.as_bytes()).unwrap()).into_owned();

@@ -227,6 +227,10 @@ pub struct Setup {
     pub filters: Vec<(String, String, String)>,
     /// More lines of the connection manager.
     pub manager: String,
+    /// More lines of the virtual host.
+    pub host: String,
+    /// More lines of the listener.
+    pub listener: String,
     /// The clusters that speak HTTP/2.
     pub http2: Vec<String>,
     /// More lines of each cluster.
@@ -308,7 +312,7 @@ static_resources:
   listeners:
   - name: main
     address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-    filter_chains:
+{}    filter_chains:
     - filters:
       - name: http
         typed_config:
@@ -318,13 +322,13 @@ static_resources:
             virtual_hosts:
             - name: all
               domains: ["*"]
-              routes:
+{}              routes:
 {routes}          http_filters:
 {filters}          - name: envoy.filters.http.router
             typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
   clusters:
 {clusters}"#,
-            self.manager
+            self.listener, self.manager, self.host
         )
     }
 

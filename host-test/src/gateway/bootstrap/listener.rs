@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reader::At;
-use super::{Cluster, InvalidBootstrap, PathOptions, RouteTable, WasmFilter, any, socket_address, typed};
+use super::{AccessLog, Cluster, InvalidBootstrap, PathOptions, RouteTable, WasmFilter, any, socket_address, typed};
 
 const MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
-const STDOUT: &str = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog";
 
 /// One static listener.
 #[derive(Debug)]
@@ -33,8 +32,8 @@ pub struct HttpConnectionManager {
     pub routes: RouteTable,
     /// The wasm filters in request order.
     pub filters: Vec<WasmFilter>,
-    /// Whether each request is logged to standard output in Envoy's default format.
-    pub access_log: bool,
+    /// Where and how requests are logged.
+    pub access_log: Vec<AccessLog>,
     /// Value of the `server` response header.
     pub server_name: String,
     /// What is done to paths before the filters run.
@@ -101,10 +100,10 @@ impl HttpConnectionManager {
             None => "envoy".to_owned(),
             Some(name) => name.name()?,
         };
-        let generate_request_id = fields.take("generate_request_id").map_or(Ok(true), |flag| flag.flag())?;
+        let generate_request_id = fields.flag("generate_request_id", true)?;
         let paths = PathOptions {
-            normalize: fields.take("normalize_path").map_or(Ok(false), |flag| flag.flag())?,
-            merge_slashes: fields.take("merge_slashes").map_or(Ok(false), |flag| flag.flag())?,
+            normalize: fields.flag("normalize_path", false)?,
+            merge_slashes: fields.flag("merge_slashes", false)?,
         };
         let stream_idle_timeout = match fields.take("stream_idle_timeout") {
             None => Duration::from_secs(300),
@@ -118,19 +117,7 @@ impl HttpConnectionManager {
                 number => usize::try_from(number).unwrap_or(60),
             },
         };
-        let mut access_log = false;
-        if let Some(list) = fields.take("access_log") {
-            for item in list.list()? {
-                let mut item = item.fields()?;
-                if let Some(name) = item.take("name") {
-                    name.text()?;
-                }
-                // Only the default format; a `log_format` is refused by `finish`.
-                typed(&mut item, &[STDOUT])?.1.finish()?;
-                item.finish()?;
-                access_log = true;
-            }
-        }
+        let access_log = AccessLog::read_all(fields.take("access_log"))?;
         let routes = RouteTable::read(fields.need("route_config")?, clusters)?;
         let filters_at = fields.need("http_filters")?;
         let router_missing = filters_at.fault("the last filter must be envoy.filters.http.router");
@@ -145,7 +132,7 @@ impl HttpConnectionManager {
             let config = item.need("typed_config")?;
             let (kind, mut message) = any(config, &[WASM, ROUTER])?;
             if kind == ROUTER {
-                router = Some(message.take("suppress_envoy_headers").map_or(Ok(false), |flag| flag.flag())?);
+                router = Some(message.flag("suppress_envoy_headers", false)?);
                 message.finish()?;
             } else {
                 filters.push(WasmFilter::read(message, &name)?);

@@ -137,7 +137,8 @@ fn everything_else_is_refused_with_its_path() {
         ("stat_prefix: ingress", "stat_prefix: [1]", format!("{manager}.stat_prefix"), "expected a string"),
         ("route: {cluster: one, ", "route: {cluster: oen, ", format!("{route}[2].route.cluster"), "did you mean `one`"),
         ("route: {cluster: one, ", "route: {cluster: one, cluster_header: x, ", format!("{route}[2].route.cluster_header"), "only one of them"),
-        ("route: {cluster: one, ", "route: {cluster: one, retry_policy: {}, ", format!("{route}[2].route.retry_policy"), "not served"),
+        ("route: {cluster: one, ", "route: {cluster: one, retry_policy: {retry_on: \"5xx,foo\"}, ", format!("{route}[2].route.retry_policy.retry_on"), "`foo` is not served"),
+        ("route: {cluster: one, ", "route: {cluster: one, retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}, ", format!("{route}[2].route.retry_policy.retry_back_off.max_interval"), "must not be shorter"),
         ("route: {cluster: one, ", "route: {cluster: one, request_mirror_policies: [{cluster: tow}], ", format!("{route}[2].route.request_mirror_policies[0].cluster"), "did you mean `two`"),
         ("weight: 1}, {name: two, weight: 3}", "weight: 0}, {name: two, weight: 0}", format!("{route}[1].route.weighted_clusters"), "sum of the weights"),
         ("{regex: \"/c[0-9]+\"}", "{regex: \"/c[\"}", format!("{route}[3].match.safe_regex.regex"), "not a regular expression"),
@@ -173,4 +174,21 @@ fn the_router_must_come_last() {
         "",
     );
     assert!(error.contains("http_filters: the last filter must be"), "{error}");
+}
+
+#[test]
+fn a_retry_policy_is_the_routes_own_or_its_hosts() {
+    let file = GOOD
+        .replace("domains: [\"*\"]", "domains: [\"*\"]\n              retry_policy: {retry_on: '5xx, reset', num_retries: 3, retriable_status_codes: [418]}")
+        .replace("route: {cluster: one, ", "route: {cluster: one, retry_policy: {}, ");
+    let bootstrap = parse(&file).unwrap();
+    let routes = &bootstrap.listeners[0].http.routes.hosts[0].routes;
+    let retry = |index: usize| match &routes[index].action {
+        Action::Proxy(proxy) => proxy.retry.clone().unwrap(),
+        Action::Respond { .. } => panic!(),
+    };
+    let inherited = retry(0);
+    assert_eq!((inherited.retries, inherited.statuses.as_slice()), (3, &[418][..]));
+    assert_eq!(inherited.on, RetryOn::SERVER_ERROR.and(RetryOn::RESET));
+    assert_eq!((retry(2).on, retry(2).retries), (RetryOn::NEVER, 1));
 }
