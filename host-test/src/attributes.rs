@@ -1,11 +1,13 @@
 //! What the host knows about a stream beside its headers: addresses, protocol, names, the route.
 
+use crate::header_edits::HeaderEdits;
 use crate::headers::HeaderMap;
 use crate::stream_data::Direction;
 use crate::value::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Picks a route for request headers. Called anew after every change of a request header that a filter makes.
 pub type RouteResolver = Rc<dyn Fn(&HeaderMap) -> Option<RouteInfo>>;
@@ -25,6 +27,8 @@ pub struct RouteInfo {
     pub virtual_host_metadata: BTreeMap<String, Value>,
     /// `xds.cluster_metadata.filter_metadata`
     pub cluster_metadata: BTreeMap<String, Value>,
+    /// What the route does to responses, those of filters and of the gateway included.
+    pub response_edits: Arc<[HeaderEdits]>,
 }
 
 /// What is known when a stream begins.

@@ -19,5 +19,7 @@ mod proxy;
 mod reload;
 #[path = "gateway/retry.rs"]
 mod retry;
+#[path = "gateway/routes.rs"]
+mod routes;
 #[path = "gateway/support.rs"]
 mod support;

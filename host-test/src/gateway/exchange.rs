@@ -9,6 +9,7 @@ mod wait;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ use super::mirror::Copy;
 use super::pipe::{self, Reader};
 use super::site::{Inbox, Site};
 use super::words::{self, Failure};
-use crate::{HeaderMap, LocalReply, StreamId};
+use crate::{HeaderEdits, HeaderMap, LocalReply, Role, StreamId};
 
 use attempt::Outgoing;
 use wait::{at, next_frame, notified, room, wait};
@@ -83,6 +84,9 @@ pub(crate) struct Exchange {
     copies: Vec<Copy>,
     deadline: Option<Instant>,
     attempt_deadline: Option<Instant>,
+    /// Of the route, where it has one.
+    idle_timeout: Option<Duration>,
+    response_edits: Arc<[HeaderEdits]>,
     last_active: Instant,
     record: AccessRecord,
 }
@@ -92,12 +96,14 @@ pub(crate) struct Beginning {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Incoming,
     pub(crate) attributes: crate::Attributes,
+    /// Of the route that the request has as it comes.
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) head: oneshot::Sender<http::Response<Reader>>,
 }
 
 /// Runs an exchange to its end.
 pub(crate) async fn run(site: Rc<Site>, beginning: Beginning) {
-    let Beginning { headers, body, attributes, head } = beginning;
+    let Beginning { headers, body, attributes, idle_timeout, head } = beginning;
     let _active = site.stats.rq_active.hold();
     let record = AccessRecord::new(&headers, &attributes);
     let (id, inbox) = site.open(attributes);
@@ -120,6 +126,8 @@ pub(crate) async fn run(site: Rc<Site>, beginning: Beginning) {
         copies: Vec::new(),
         deadline: None,
         attempt_deadline: None,
+        idle_timeout,
+        response_edits: Arc::new([]),
         last_active: Instant::now(),
         record,
         site,
@@ -136,7 +144,8 @@ impl Exchange {
     /// Waits for the next thing to happen.
     async fn next(&mut self) -> Event {
         let listener_idle = self.site.listener().map_or(Duration::ZERO, |listener| listener.http.stream_idle_timeout);
-        let idle_at = (!listener_idle.is_zero()).then(|| self.last_active + listener_idle);
+        let idle = self.idle_timeout.unwrap_or(listener_idle);
+        let idle_at = (!idle.is_zero()).then(|| self.last_active + idle);
         let upstream_room = self.to_upstream.as_ref().filter(|sender| sender.is_full());
         let client_room = self.client.as_ref().filter(|sender| sender.is_full());
         let reads_request = self.request.is_some() && upstream_room.is_none() && !self.site.request_is_full(self.id);
@@ -250,6 +259,9 @@ impl Exchange {
         let suppressed = self.site.listener().is_some_and(|listener| listener.http.suppress_envoy_headers);
         if !suppressed {
             headers.replace("x-envoy-upstream-service-time", self.record.service_time().as_millis().to_string());
+        }
+        for edits in self.response_edits.iter() {
+            edits.apply(Role::Response, &mut headers);
         }
         let end = body.is_end_stream();
         if end {

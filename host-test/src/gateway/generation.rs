@@ -124,9 +124,15 @@ pub(crate) fn route_resolver(generation: &Arc<Generation>, listener: usize) -> R
                 // The router draws when the request leaves.
                 ClusterChoice::Weighted(_) => String::new(),
             },
-            Action::Respond { .. } => String::new(),
+            Action::Redirect(_) | Action::Respond { .. } => String::new(),
         };
-        Some(RouteInfo { name: route.name.clone(), cluster, virtual_host: host.name.clone(), ..RouteInfo::default() })
+        Some(RouteInfo {
+            name: route.name.clone(),
+            cluster,
+            virtual_host: host.name.clone(),
+            response_edits: route.response_edits.clone(),
+            ..RouteInfo::default()
+        })
     })
 }
 

@@ -18,6 +18,7 @@ mod log;
 mod mirror;
 mod normalize;
 mod pipe;
+mod redirect;
 mod report;
 mod retry;
 mod route;

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use super::bootstrap::Action;
 use super::clusters::ThreadCluster;
 use super::exchange::{self, Beginning};
 use super::generation::Generation;
@@ -267,7 +268,12 @@ impl Thread {
                 }
             };
             // by the head that came: filters have not seen it yet
-            let request_buffer_limit = listener.http.routes.find(&headers).and_then(|(_, route)| route.request_limit);
+            let route = listener.http.routes.find(&headers).map(|(_, route)| route);
+            let request_buffer_limit = route.and_then(|route| route.request_limit);
+            let idle_timeout = route.and_then(|route| match &route.action {
+                Action::Proxy(proxy) => proxy.idle_timeout,
+                Action::Redirect(_) | Action::Respond { .. } => None,
+            });
             let attributes = Attributes {
                 source_address: crate::source_address(&headers, &peer.client.to_string()),
                 destination_address: peer.local.to_string(),
@@ -280,7 +286,7 @@ impl Thread {
                 ..Attributes::default()
             };
             let (head, answered) = oneshot::channel();
-            spawn_local(exchange::run(site, Beginning { headers, body, attributes, head }));
+            spawn_local(exchange::run(site, Beginning { headers, body, attributes, idle_timeout, head }));
             answered.await.map_err(|_| BrokenOff)
         }
     }

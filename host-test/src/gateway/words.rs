@@ -50,6 +50,12 @@ pub(crate) fn text(status: u32, body: &str, details: &str) -> LocalReply {
     LocalReply { status, body: body.as_bytes().to_vec(), details: details.to_owned(), ..LocalReply::default() }
 }
 
+/// The route sends the client elsewhere.
+pub(crate) fn redirect(status: u16, location: Vec<u8>) -> LocalReply {
+    let headers = vec![(b"location".to_vec(), location)];
+    LocalReply { headers, ..text(u32::from(status), "", "direct_response") }
+}
+
 /// The route's timeout has passed.
 pub(crate) fn request_timeout() -> LocalReply {
     text(504, "upstream request timeout", "response_timeout")

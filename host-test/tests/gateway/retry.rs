@@ -1,6 +1,7 @@
 //! Requests that are tried again, as on Envoy 1.40.
 
 use super::support::*;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,11 +21,11 @@ type Seen = Arc<Mutex<Vec<Message>>>;
 
 /// Does one thing after the other, then answers 200; tells what it got.
 fn script(acts: &[Act]) -> (Upstream, Seen) {
-    let (acts, seen) = (Mutex::new(acts.to_vec().into_iter()), Seen::default());
+    let (acts, seen) = (Mutex::new(VecDeque::from(acts.to_vec())), Seen::default());
     let record = seen.clone();
     let upstream = Upstream::start(move |socket| {
         while let Some(head) = socket.head() {
-            let act = acts.lock().unwrap().next().unwrap_or(Status(200));
+            let act = acts.lock().unwrap().pop_front().unwrap_or(Status(200));
             if matches!(act, Early) {
                 record.lock().unwrap().push(Message { head, body: Vec::new(), complete: false });
                 socket.send("HTTP/1.1 503 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");

@@ -229,6 +229,8 @@ pub struct Setup {
     pub manager: String,
     /// More lines of the virtual host.
     pub host: String,
+    /// More lines of the route table.
+    pub table: String,
     /// More lines of the listener.
     pub listener: String,
     /// The clusters that speak HTTP/2.
@@ -319,7 +321,7 @@ static_resources:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: ingress
 {}          route_config:
-            virtual_hosts:
+{}            virtual_hosts:
             - name: all
               domains: ["*"]
 {}              routes:
@@ -328,7 +330,7 @@ static_resources:
             typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
   clusters:
 {clusters}"#,
-            self.listener, self.manager, self.host
+            self.listener, self.manager, self.table, self.host
         )
     }
 

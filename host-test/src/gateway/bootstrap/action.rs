@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reader::At;
-use super::{Cluster, InvalidBootstrap, Mirror, RetryPolicy};
+use super::{Cluster, HostRewrite, InvalidBootstrap, Mirror, PathRewrite, Redirect, RetryPolicy};
 
 /// Longest text of a `direct_response`, as in Envoy.
 const MAX_BODY_BYTES: usize = 4096;
@@ -13,6 +13,8 @@ const MAX_BODY_BYTES: usize = 4096;
 pub enum Action {
     /// It goes to a cluster.
     Proxy(Proxy),
+    /// The client is sent elsewhere.
+    Redirect(Redirect),
     /// It is answered.
     Respond {
         /// The status.
@@ -27,12 +29,14 @@ pub enum Action {
 pub struct Proxy {
     /// Which cluster.
     pub cluster: ClusterChoice,
-    /// What the matched prefix or path becomes.
-    pub prefix_rewrite: Option<String>,
-    /// What the host becomes.
-    pub host_rewrite: Option<String>,
+    /// What the path becomes, where it changes.
+    pub path_rewrite: Option<PathRewrite>,
+    /// What the host becomes, where it changes.
+    pub host_rewrite: Option<HostRewrite>,
     /// How long the whole answer may take from the end of the request on; zero means for ever. Envoy's default is 15 s.
     pub timeout: Duration,
+    /// How long a stream may be silent, where that is not what the connection manager says; zero means for ever.
+    pub idle_timeout: Option<Duration>,
     /// What is tried again: the route's own policy, or else its virtual host's.
     pub retry: Option<RetryPolicy>,
     /// Who else gets a copy.
@@ -73,9 +77,10 @@ impl Proxy {
     pub fn to(cluster: ClusterChoice) -> Self {
         Self {
             cluster,
-            prefix_rewrite: None,
+            path_rewrite: None,
             host_rewrite: None,
             timeout: Duration::ZERO,
+            idle_timeout: None,
             retry: None,
             mirrors: Vec::new(),
         }
@@ -87,8 +92,9 @@ impl Proxy {
             None => retry.cloned(),
             Some(own) => Some(RetryPolicy::read(own)?),
         };
-        let prefix_rewrite = fields.take("prefix_rewrite").map(|text| text.name()).transpose()?;
-        let host_rewrite = fields.take("host_rewrite_literal").map(|text| text.name()).transpose()?;
+        let path_rewrite = PathRewrite::take(&mut fields)?;
+        let host_rewrite = HostRewrite::take(&mut fields)?;
+        let idle_timeout = fields.take("idle_timeout").map(|timeout| timeout.duration()).transpose()?;
         let timeout = fields.take("timeout").map_or(Ok(Duration::from_secs(15)), |timeout| timeout.duration())?;
         let (kind, choice) = fields.one_of(&["cluster", "cluster_header", "weighted_clusters"])?;
         let cluster = match kind {
@@ -98,7 +104,7 @@ impl Proxy {
         };
         let mirrors = Mirror::read_all(fields.take("request_mirror_policies"), clusters)?;
         fields.finish()?;
-        Ok(Self { prefix_rewrite, host_rewrite, timeout, retry, mirrors, ..Self::to(cluster) })
+        Ok(Self { path_rewrite, host_rewrite, timeout, idle_timeout, retry, mirrors, ..Self::to(cluster) })
     }
 }
 

@@ -47,6 +47,44 @@ pub enum TextTest {
     Regex(Regex),
 }
 
+/// Condition on a parameter of the query.
+#[derive(Clone, Debug)]
+pub struct QueryCondition {
+    /// Its name.
+    pub name: String,
+    /// The test on its first value, which is not decoded.
+    pub test: QueryTest,
+}
+
+/// Test on a parameter of the query.
+#[derive(Clone, Debug)]
+pub enum QueryTest {
+    /// The parameter is there (`true`) or not (`false`).
+    Present(bool),
+    /// Test on the text; the flag ignores ASCII case.
+    Text(TextTest, bool),
+}
+
+impl QueryCondition {
+    pub(super) fn read(at: At) -> Result<Self, InvalidBootstrap> {
+        let mut fields = at.fields()?;
+        let name = fields.need("name")?.name()?;
+        let test = match (fields.take("string_match"), fields.take("present_match")) {
+            (Some(_), Some(present)) => {
+                return Err(present.fault("stands beside `string_match`; only one of them may be set"));
+            }
+            (Some(text), None) => {
+                let (test, ignore_case) = read_text_test(text)?;
+                QueryTest::Text(test, ignore_case)
+            }
+            (None, Some(present)) => QueryTest::Present(present.flag()?),
+            (None, None) => QueryTest::Present(true),
+        };
+        fields.finish()?;
+        Ok(Self { name, test })
+    }
+}
+
 impl HeaderCondition {
     pub(super) fn read(at: At) -> Result<Self, InvalidBootstrap> {
         let mut fields = at.fields()?;
@@ -72,7 +110,10 @@ impl HeaderCondition {
                     range.finish()?;
                     HeaderTest::Range(start, end)
                 }
-                _ => read_text_test(value)?,
+                _ => {
+                    let (test, ignore_case) = read_text_test(value)?;
+                    HeaderTest::Text(test, ignore_case)
+                }
             };
         }
         fields.finish()?;
@@ -80,7 +121,7 @@ impl HeaderCondition {
     }
 }
 
-fn read_text_test(at: At) -> Result<HeaderTest, InvalidBootstrap> {
+fn read_text_test(at: At) -> Result<(TextTest, bool), InvalidBootstrap> {
     let mut fields = at.fields()?;
     let ignore_case = fields.flag("ignore_case", false)?;
     let (kind, value) = fields.one_of(&["exact", "prefix", "suffix", "contains", "safe_regex"])?;
@@ -94,11 +135,16 @@ fn read_text_test(at: At) -> Result<HeaderTest, InvalidBootstrap> {
         _ => TextTest::Regex(read_regex(value)?),
     };
     fields.finish()?;
-    Ok(HeaderTest::Text(test, ignore_case))
+    Ok((test, ignore_case))
 }
 
 /// `safe_regex: {regex: ...}`; the whole text must match.
 pub(super) fn read_regex(at: At) -> Result<Regex, InvalidBootstrap> {
+    read_pattern(at, true)
+}
+
+/// A regular expression: for the whole text, or to be searched in it.
+pub(super) fn read_pattern(at: At, whole: bool) -> Result<Regex, InvalidBootstrap> {
     let mut fields = at.fields()?;
     if let Some(engine) = fields.take("google_re2") {
         engine.fields()?.finish()?;
@@ -109,6 +155,9 @@ pub(super) fn read_regex(at: At) -> Result<Regex, InvalidBootstrap> {
     // First alone, so that an unbalanced group cannot close the one around it.
     let alone = RegexBuilder::new(&pattern).size_limit(MAX_REGEX_BYTES).build();
     alone
-        .and_then(|_| RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(MAX_REGEX_BYTES).build())
+        .and_then(|alone| match whole {
+            true => RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(MAX_REGEX_BYTES).build(),
+            false => Ok(alone),
+        })
         .map_err(|error| text.fault(format!("not a regular expression that this gateway knows: {error}")))
 }

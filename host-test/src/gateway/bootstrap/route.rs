@@ -1,11 +1,15 @@
 //! The route table: virtual hosts, matches and actions, as data. `gateway::route` finds the route of a request.
 
+use std::sync::Arc;
+
 use regex_lite::Regex;
 
 use super::action::read_response;
 use super::condition::read_regex;
+use super::header_edits::Edits;
 use super::reader::At;
-use super::{Action, Cluster, HeaderCondition, InvalidBootstrap, Proxy, RetryPolicy};
+use super::{Action, Cluster, HeaderCondition, InvalidBootstrap, Proxy, QueryCondition, Redirect, RetryPolicy};
+use crate::HeaderEdits;
 
 /// `route_config`
 #[derive(Clone, Debug, Default)]
@@ -14,6 +18,8 @@ pub struct RouteTable {
     pub name: String,
     /// The virtual hosts.
     pub hosts: Vec<VirtualHost>,
+    /// Whether hosts are compared without their ports.
+    pub ignore_port: bool,
 }
 
 /// One virtual host.
@@ -53,6 +59,12 @@ pub struct Route {
     pub case_sensitive: bool,
     /// Conditions on headers; all must hold.
     pub headers: Vec<HeaderCondition>,
+    /// Conditions on parameters of the query; all must hold.
+    pub query: Vec<QueryCondition>,
+    /// What is done to the head of a request that goes to a cluster: by the route, its host and the table.
+    pub request_edits: Arc<[HeaderEdits]>,
+    /// What is done to the heads of responses.
+    pub response_edits: Arc<[HeaderEdits]>,
     /// How many bytes of a request may be held back (`request_body_buffer_limit`); otherwise as many as of the listener's connections.
     pub request_limit: Option<usize>,
     /// What is done.
@@ -76,19 +88,21 @@ impl RouteTable {
     pub(super) fn read(at: At, clusters: &[Cluster]) -> Result<Self, InvalidBootstrap> {
         let mut fields = at.fields()?;
         let name = fields.take("name").map_or(Ok(String::new()), |name| name.text())?;
+        let ignore_port = fields.flag("ignore_port_in_host_matching", false)?;
+        let edits = Edits::take(&mut fields)?;
         let mut hosts: Vec<VirtualHost> = Vec::new();
         if let Some(list) = fields.take("virtual_hosts") {
             for item in list.list()? {
-                hosts.push(VirtualHost::read(item, clusters, &hosts)?);
+                hosts.push(VirtualHost::read(item, clusters, &hosts, &edits)?);
             }
         }
         fields.finish()?;
-        Ok(Self { name, hosts })
+        Ok(Self { name, hosts, ignore_port })
     }
 }
 
 impl VirtualHost {
-    fn read(at: At, clusters: &[Cluster], others: &[VirtualHost]) -> Result<Self, InvalidBootstrap> {
+    fn read(at: At, clusters: &[Cluster], others: &[VirtualHost], edits: &Edits) -> Result<Self, InvalidBootstrap> {
         let mut fields = at.fields()?;
         let name = fields.need("name")?.name()?;
         let mut domains = Vec::new();
@@ -104,10 +118,11 @@ impl VirtualHost {
         }
         let attempt_count = fields.flag("include_request_attempt_count", false)?;
         let retry = fields.take("retry_policy").map(RetryPolicy::read).transpose()?;
+        let edits = Edits::take(&mut fields)?.then(edits);
         let mut routes = Vec::new();
         if let Some(list) = fields.take("routes") {
             for item in list.list()? {
-                routes.push(Route::read(item, clusters, retry.as_ref())?);
+                routes.push(Route::read(item, clusters, retry.as_ref(), &edits)?);
             }
         }
         fields.finish()?;
@@ -138,10 +153,25 @@ impl Domain {
 impl Route {
     /// Every request with such a path, without further conditions.
     pub fn new(path: PathTest, action: Action) -> Self {
-        Self { name: String::new(), path, case_sensitive: true, headers: Vec::new(), request_limit: None, action }
+        Self {
+            name: String::new(),
+            path,
+            case_sensitive: true,
+            headers: Vec::new(),
+            query: Vec::new(),
+            request_edits: Arc::new([]),
+            response_edits: Arc::new([]),
+            request_limit: None,
+            action,
+        }
     }
 
-    fn read(at: At, clusters: &[Cluster], retry: Option<&RetryPolicy>) -> Result<Self, InvalidBootstrap> {
+    fn read(
+        at: At,
+        clusters: &[Cluster],
+        retry: Option<&RetryPolicy>,
+        edits: &Edits,
+    ) -> Result<Self, InvalidBootstrap> {
         let mut fields = at.fields()?;
         let name = fields.take("name").map_or(Ok(String::new()), |name| name.text())?;
         let mut matched = fields.need("match")?.fields()?;
@@ -151,6 +181,10 @@ impl Route {
             for item in list.list()? {
                 headers.push(HeaderCondition::read(item)?);
             }
+        }
+        let mut query = Vec::new();
+        for item in matched.take("query_parameters").map_or(Ok(Vec::new()), At::list)? {
+            query.push(QueryCondition::read(item)?);
         }
         let (kind, test) = matched.one_of(&["prefix", "path", "path_separated_prefix", "safe_regex"])?;
         let path = match kind {
@@ -167,14 +201,27 @@ impl Route {
             _ => return Err(test.not_served("a regular expression with case_sensitive: false")),
         };
         matched.finish()?;
-        let (kind, action) = fields.one_of(&["route", "direct_response"])?;
-        let action =
-            if kind == "route" { Action::Proxy(Proxy::read(action, clusters, retry)?) } else { read_response(action)? };
+        let (kind, action) = fields.one_of(&["route", "direct_response", "redirect"])?;
+        let action = match kind {
+            "route" => Action::Proxy(Proxy::read(action, clusters, retry)?),
+            "redirect" => Action::Redirect(Redirect::read(action)?),
+            _ => read_response(action)?,
+        };
+        let edits = Edits::take(&mut fields)?.then(edits);
         let request_limit = match fields.take("request_body_buffer_limit") {
             Some(limit) => Some(usize::try_from(limit.number(u64::MAX)?).unwrap_or(usize::MAX)),
             None => None,
         };
         fields.finish()?;
-        Ok(Self { name, case_sensitive, headers, request_limit, ..Self::new(path, action) })
+        Ok(Self {
+            name,
+            case_sensitive,
+            headers,
+            query,
+            request_edits: edits.request.into(),
+            response_edits: edits.response.into(),
+            request_limit,
+            ..Self::new(path, action)
+        })
     }
 }

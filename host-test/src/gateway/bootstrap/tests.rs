@@ -142,7 +142,14 @@ fn everything_else_is_refused_with_its_path() {
         ("route: {cluster: one, ", "route: {cluster: one, request_mirror_policies: [{cluster: tow}], ", format!("{route}[2].route.request_mirror_policies[0].cluster"), "did you mean `two`"),
         ("weight: 1}, {name: two, weight: 3}", "weight: 0}, {name: two, weight: 0}", format!("{route}[1].route.weighted_clusters"), "sum of the weights"),
         ("{regex: \"/c[0-9]+\"}", "{regex: \"/c[\"}", format!("{route}[3].match.safe_regex.regex"), "not a regular expression"),
-        ("direct_response: {status: 404, body: {inline_string: nothing}}", "redirect: {}", format!("{route}[3].redirect"), "not served"),
+        ("direct_response: {status: 404, body: {inline_string: nothing}}", "redirect: {https_redirect: true, scheme_redirect: https}", format!("{route}[3].redirect.https_redirect"), "only one of them"),
+        ("direct_response: {status: 404, body: {inline_string: nothing}}", "redirect: {path_redirect: /a, prefix_rewrite: /b}", format!("{route}[3].redirect.path_redirect"), "only one of them"),
+        ("direct_response: {status: 404, body: {inline_string: nothing}}", "direct_response: {status: 404}\n                typed_per_filter_config: {}", format!("{route}[3].typed_per_filter_config"), "not served"),
+        ("prefix_rewrite: /, ", "prefix_rewrite: /, regex_rewrite: {pattern: {regex: a}, substitution: b}, ", format!("{route}[2].route.regex_rewrite"), "only one of them"),
+        ("prefix_rewrite: /, ", "regex_rewrite: {pattern: {regex: (a)}, substitution: '\\2'}, ", format!("{route}[2].route.regex_rewrite.substitution"), "no such group"),
+        ("              - match: {path: /a}\n", "              - match: {path: /a}\n                request_headers_to_add: [{header: {key: host, value: x}}]\n", format!("{route}[1].request_headers_to_add[0].header.key"), "neither set nor removed"),
+        ("              - match: {path: /a}\n", "              - match: {path: /a}\n                response_headers_to_add: [{header: {key: a, value: '%PROTOCOL%'}}]\n", format!("{route}[1].response_headers_to_add[0].header.value"), "an operator"),
+        ("match: {path: /a}", "match: {path: /a, query_parameters: [{name: a, present_match: true, string_match: {exact: b}}]}", format!("{route}[1].match.query_parameters[0].present_match"), "only one of them"),
         ("status: 404, body", "status: 700, body", format!("{route}[3].direct_response.status"), "from 0 to 599"),
         ("[\"*\"]", "[\"*\", \"*\"]", format!("{manager}.route_config.virtual_hosts[0].domains[1]"), "stands twice"),
         ("failure_policy: FAIL_RELOAD", "fail_open: true", format!("{manager}.http_filters[0].typed_config.config.fail_open"), "not served"),
@@ -185,7 +192,7 @@ fn a_retry_policy_is_the_routes_own_or_its_hosts() {
     let routes = &bootstrap.listeners[0].http.routes.hosts[0].routes;
     let retry = |index: usize| match &routes[index].action {
         Action::Proxy(proxy) => proxy.retry.clone().unwrap(),
-        Action::Respond { .. } => panic!(),
+        _ => panic!(),
     };
     let inherited = retry(0);
     assert_eq!((inherited.retries, inherited.statuses.as_slice()), (3, &[418][..]));

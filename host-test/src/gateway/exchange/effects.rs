@@ -16,7 +16,7 @@ use crate::gateway::mirror::{Copy, shadow_head};
 use crate::gateway::retry::{self, Retries, Timeouts};
 use crate::gateway::words;
 use crate::gateway::{generation, head};
-use crate::{Effect, HeaderMap, LocalReply, StreamId, Worker};
+use crate::{Effect, HeaderMap, LocalReply, Role, StreamId, Worker};
 
 impl Exchange {
     /// Calls into the filters and carries out what comes out of them, and what follows from that.
@@ -73,6 +73,11 @@ impl Exchange {
         site.stats.router_rq_total.inc();
         let proxy = match &route.action {
             Action::Proxy(proxy) => proxy,
+            Action::Redirect(redirect) => {
+                site.stats.direct_response.inc();
+                let location = redirect.location(&route.path, &headers);
+                return Err(words::redirect(redirect.status, location));
+            }
             Action::Respond { status, body } => {
                 site.stats.direct_response.inc();
                 return Err(words::text(u32::from(*status), body, "direct_response"));
@@ -91,7 +96,12 @@ impl Exchange {
         if let Some(expected) = timeouts.expected(Duration::ZERO).filter(|_| tells_timeout) {
             headers.replace("x-envoy-expected-rq-timeout-ms", expected.to_string());
         }
+        for edits in route.request_edits.iter() {
+            edits.apply(Role::Request, &mut headers);
+        }
         proxy.rewrite(&route.path, &mut headers);
+        self.response_edits = route.response_edits.clone();
+        self.idle_timeout = proxy.idle_timeout;
         self.record.request.clone_from(&headers);
         self.mirror(proxy, &headers, end, timeouts.whole, listener.buffer_limit);
         self.cluster = Some(cluster.clone());
