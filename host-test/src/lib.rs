@@ -35,7 +35,7 @@ pub mod scenario;
 pub mod yaml;
 
 pub use abi::{LogLevel, Status};
-pub use attributes::{Attributes, RouteInfo, RouteResolver, source_address};
+pub use attributes::{Attributes, RouteInfo, RouteResolver, source_address, source_address_behind};
 pub use clock::Clock;
 pub use effect::{Answer, Callout, CalloutToken, Effect, LocalReply, ResetReason, StreamId};
 pub use fleet::StartError;

@@ -7,6 +7,8 @@ mod access;
 mod bad_input;
 #[path = "gateway/filters.rs"]
 mod filters;
+#[path = "gateway/forwarded.rs"]
+mod forwarded;
 #[path = "gateway/grpc.rs"]
 mod grpc;
 #[path = "support/grpc.rs"]

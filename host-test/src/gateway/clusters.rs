@@ -58,7 +58,7 @@ impl ClusterState {
 
     /// Asks DNS once. A name that cannot be resolved keeps the addresses that it had.
     pub(crate) async fn resolve(&self) {
-        if self.config.discovery == Discovery::Static {
+        if self.config.discovery == Discovery::Static || self.config.tls {
             return;
         }
         self.stats.update_attempt.inc();
@@ -160,6 +160,9 @@ impl ThreadCluster {
         mut request: http::Request<Reader>,
         connected: &Notify,
     ) -> Result<(http::Response<Incoming>, Lease), Failure> {
+        if self.state.config.tls {
+            return Err(Failure::Tls);
+        }
         if self.state.config.http2 {
             let response = http2::send(&self, address, request, connected).await?;
             return Ok((response, Lease { cluster: self, address, connection: None }));

@@ -101,7 +101,7 @@ impl Retries {
     /// No answer has come.
     pub(crate) fn failed(&mut self, failure: Failure, random: u64) -> Verdict {
         let wanted = match failure {
-            Failure::NoHost => false,
+            Failure::NoHost | Failure::Tls => false,
             _ if self.on.has(RetryOn::SERVER_ERROR.and(RetryOn::GATEWAY_ERROR).and(RetryOn::RESET)) => true,
             Failure::Connect | Failure::ConnectTimeout => {
                 self.on.has(RetryOn::CONNECT_FAILURE.and(RetryOn::BEFORE_REQUEST))

@@ -19,6 +19,7 @@ use tokio::task::{LocalSet, spawn_local};
 use super::bootstrap::Action;
 use super::clusters::ThreadCluster;
 use super::exchange::{self, Beginning};
+use super::forwarded;
 use super::generation::Generation;
 use super::head::{self, Refused};
 use super::log::Log;
@@ -260,7 +261,7 @@ impl Thread {
             let (parts, body) = request.into_parts();
             let Some(listener) = site.listener() else { return Err(BrokenOff) };
             let buffer_limit = listener.buffer_limit;
-            let headers = match head::from_client(&parts, &listener.http) {
+            let headers = match head::from_client(&parts, &listener.http, peer.client, peer.local.port()) {
                 Ok(headers) => headers,
                 Err(refused) => {
                     site.stats.answered(refused.status.as_u16());
@@ -275,7 +276,7 @@ impl Thread {
                 Action::Redirect(_) | Action::Respond { .. } => None,
             });
             let attributes = Attributes {
-                source_address: crate::source_address(&headers, &peer.client.to_string()),
+                source_address: forwarded::source(&headers, &listener.http, peer.client),
                 destination_address: peer.local.to_string(),
                 protocol: "HTTP/1.1".to_owned(),
                 connection_id: peer.id,

@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Reset,
     /// HTTP/2: the upstream did not take the stream.
     StreamRefused,
+    /// The cluster's servers speak TLS.
+    Tls,
 }
 
 impl Failure {
@@ -26,6 +28,10 @@ impl Failure {
     pub(crate) fn reply(self, attempts: u32) -> (LocalReply, &'static str) {
         let (status, reason, flag) = match self {
             Self::NoHost => return (text(503, "no healthy upstream", "no_healthy_upstream"), "UH"),
+            Self::Tls => {
+                let why = "upstream TLS is not served by the embedded gateway";
+                return (text(503, why, "upstream_tls_not_served"), "UF");
+            }
             Self::Connect => (503, "remote connection failure", "UF"),
             Self::ConnectTimeout => (503, "connection timeout", "UF"),
             Self::Ended => (503, "connection termination", "UC"),

@@ -229,6 +229,8 @@ pub struct Setup {
     pub manager: String,
     /// More lines of the virtual host.
     pub host: String,
+    /// More lines of the filter chain.
+    pub chain: String,
     /// More lines of the route table.
     pub table: String,
     /// More lines of the listener.
@@ -328,9 +330,9 @@ static_resources:
 {routes}          http_filters:
 {filters}          - name: envoy.filters.http.router
             typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-  clusters:
+{}  clusters:
 {clusters}"#,
-            self.listener, self.manager, self.table, self.host
+            self.listener, self.manager, self.table, self.host, self.chain
         )
     }
 

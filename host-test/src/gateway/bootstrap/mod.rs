@@ -30,7 +30,7 @@ pub use access_log::{AccessLog, Field, Json, LogFormat, Part, Sink};
 pub use action::{Action, ClusterChoice, Proxy, Split, WeightedCluster};
 pub use cluster::{Cluster, Discovery, Endpoint, LookupFamily};
 pub use condition::{HeaderCondition, HeaderTest, QueryCondition, QueryTest, TextTest};
-pub use listener::{HttpConnectionManager, Listener};
+pub use listener::{HttpConnectionManager, Listener, StripPort};
 pub use mirror::Mirror;
 pub use notes::Note;
 pub use redirect::{PathRedirect, Redirect};
@@ -153,6 +153,7 @@ pub fn parse(text: &str) -> Result<Bootstrap, InvalidBootstrap> {
         Some(admin) => {
             let mut admin = admin.fields()?;
             let address = admin.take("address").map(socket_address).transpose()?;
+            admin.note("access_log", "requests to the admin port are not logged");
             admin.finish()?;
             address
         }
@@ -174,8 +175,24 @@ pub fn parse(text: &str) -> Result<Bootstrap, InvalidBootstrap> {
         }
     }
     resources.finish()?;
+    root.note("overload_manager", "neither memory nor connections are limited");
+    read_runtime(&mut root)?;
     root.finish()?;
     Ok(Bootstrap { node_id, node_cluster, admin, stats_tags, listeners, clusters, notes: notes.take() })
+}
+
+/// Layers of runtime values. Nothing in the gateway asks for one.
+fn read_runtime(root: &mut Fields) -> Result<(), InvalidBootstrap> {
+    let Some(runtime) = root.take("layered_runtime") else { return Ok(()) };
+    let mut runtime = runtime.fields()?;
+    for layer in runtime.take("layers").map_or(Ok(Vec::new()), At::list)? {
+        let mut layer = layer.fields()?;
+        layer.need("name")?.name()?;
+        layer.note("static_layer", "runtime values have no effect");
+        layer.note("admin_layer", "runtime values have no effect");
+        layer.finish()?;
+    }
+    runtime.finish()
 }
 
 /// `address: {socket_address: {address: 127.0.0.1, port_value: 80}}` with an IP address.

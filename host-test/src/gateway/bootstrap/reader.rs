@@ -82,6 +82,11 @@ impl At {
         }
     }
 
+    /// Whether it is a map without entries.
+    pub fn is_empty_map(&self) -> bool {
+        matches!(&self.node.value, Value::Map(entries) if entries.is_empty())
+    }
+
     /// A value whose shape the user chooses.
     pub fn shape(self) -> Read<Shape> {
         Ok(match &self.node.value {
@@ -210,6 +215,11 @@ impl Fields {
         if let Some(at) = self.take(name) {
             at.note(what);
         }
+    }
+
+    /// The whole message is read and not imitated; `what` says what happens instead.
+    pub fn note_all(&self, what: &'static str) {
+        self.notes.add(&self.path, what);
     }
 
     /// Takes a flag, `default` where it is absent.

@@ -88,6 +88,9 @@ impl Exchange {
         let Some(outgoing) = &mut self.outgoing else { return Ok(()) };
         let cluster = outgoing.cluster.clone();
         self.record.attempts += 1;
+        if cluster.state.config.tls {
+            return Err(self.failed(Failure::Tls));
+        }
         let Some(address) = cluster.pick() else {
             cluster.state.stats.cx_none_healthy.inc();
             return Err(self.failed(Failure::NoHost));
