@@ -1,11 +1,13 @@
 //! What the host knows about a stream beside its headers: addresses, protocol, names, the route.
 
+use crate::header_edits::HeaderEdits;
 use crate::headers::HeaderMap;
 use crate::stream_data::Direction;
 use crate::value::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Picks a route for request headers. Called anew after every change of a request header that a filter makes.
 pub type RouteResolver = Rc<dyn Fn(&HeaderMap) -> Option<RouteInfo>>;
@@ -25,6 +27,8 @@ pub struct RouteInfo {
     pub virtual_host_metadata: BTreeMap<String, Value>,
     /// `xds.cluster_metadata.filter_metadata`
     pub cluster_metadata: BTreeMap<String, Value>,
+    /// What the route does to responses, those of filters and of the gateway included.
+    pub response_edits: Arc<[HeaderEdits]>,
 }
 
 /// What is known when a stream begins.
@@ -76,9 +80,15 @@ impl Attributes {
 /// `source.address` as Envoy has it while `use_remote_address` is false: the last entry of `x-forwarded-for` if that is
 /// an IP address, with port 0, else the address of the connection.
 pub fn source_address(headers: &HeaderMap, connection: &str) -> String {
+    source_address_behind(headers, 0, connection)
+}
+
+/// The same behind a number of proxies that are believed (`xff_num_trusted_hops`): their entries count from the end.
+pub fn source_address_behind(headers: &HeaderMap, hops: usize, connection: &str) -> String {
     let lists = headers.get_all(b"x-forwarded-for").filter(|list| !list.is_empty());
-    let last = lists.last().and_then(|list| list.rsplit(|byte| *byte == b',').next());
-    let text = last.and_then(|entry| std::str::from_utf8(entry.trim_ascii()).ok()).unwrap_or_default();
+    let entries: Vec<&[u8]> = lists.flat_map(|list| list.split(|byte| *byte == b',')).collect();
+    let believed = entries.len().checked_sub(hops + 1).and_then(|at| entries.get(at));
+    let text = believed.and_then(|entry| std::str::from_utf8(entry.trim_ascii()).ok()).unwrap_or_default();
     if let Ok(address) = text.parse::<IpAddr>() {
         return SocketAddr::new(address, 0).to_string();
     }

@@ -2,7 +2,8 @@
 
 use crate::chain::Chain;
 use crate::effect::{Effect, LocalReply, ResetReason};
-use crate::headers::HeaderMap;
+use crate::header_edits::HeaderEdits;
+use crate::headers::{HeaderMap, Role};
 use crate::stream_data::Direction;
 
 impl Chain<'_> {
@@ -145,18 +146,28 @@ impl Chain<'_> {
     }
 
     fn make_response(&mut self, reply: &LocalReply) -> (HeaderMap, Vec<u8>) {
-        self.stream.data.borrow_mut().response_code = Some(reply.status);
-        response(reply, self.stream.is_grpc, self.stream.is_head)
+        let mut data = self.stream.data.borrow_mut();
+        data.response_code = Some(reply.status);
+        let edits = data.route().map(|route| route.response_edits.clone()).unwrap_or_default();
+        response(reply, &edits, self.stream.is_grpc, self.stream.is_head)
     }
 }
 
-/// The message that a local reply becomes.
-pub(crate) fn response(reply: &LocalReply, to_grpc: bool, to_head: bool) -> (HeaderMap, Vec<u8>) {
+/// The message that a local reply becomes, with the route's edits before its own headers.
+pub(crate) fn response(
+    reply: &LocalReply,
+    edits: &[HeaderEdits],
+    to_grpc: bool,
+    to_head: bool,
+) -> (HeaderMap, Vec<u8>) {
     let mut headers = HeaderMap::new();
     headers.add(":status", reply.status.to_string());
+    for edits in edits {
+        edits.apply(Role::Response, &mut headers);
+    }
     for (name, value) in &reply.headers {
         if !name.eq_ignore_ascii_case(b":status") && !name.eq_ignore_ascii_case(b"content-length") {
-            headers.append(crate::headers::Role::Response, name, value);
+            headers.append(Role::Response, name, value);
         }
     }
     let mut body = reply.body.clone();

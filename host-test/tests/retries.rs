@@ -1,5 +1,5 @@
 //! An upstream filter runs once for each attempt of a request, each time on the head as the last attempt left it. Only a
-//! real Envoy retries; the guest `probe` does what a header says.
+//! real Envoy has such filters; the guest `probe` does what a header says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use serde_json::{Value, json};

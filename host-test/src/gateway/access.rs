@@ -1,10 +1,54 @@
-//! Envoy's default access log line.
+//! What is known about a request for its access logs.
 
+mod format;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::log::timestamp;
-use crate::HeaderMap;
+use super::bootstrap::{AccessLog, Sink};
+use super::log::{Log, timestamp};
+use crate::{Attributes, HeaderMap};
+
+/// The access logs of one listener, opened.
+#[derive(Debug, Default)]
+pub(crate) struct AccessLogs(Vec<(AccessLog, Option<File>)>);
+
+impl AccessLogs {
+    /// Opens the files to append to them.
+    pub(crate) fn open(logs: &[AccessLog]) -> Result<Self, String> {
+        let open = |log: &AccessLog| {
+            let file = match &log.sink {
+                Sink::Stdout => None,
+                Sink::File(path) => {
+                    let file = OpenOptions::new().append(true).create(true).open(path);
+                    Some(file.map_err(|error| format!("{}: cannot be opened: {error}", path.display()))?)
+                }
+            };
+            Ok((log.clone(), file))
+        };
+        Ok(Self(logs.iter().map(open).collect::<Result<_, String>>()?))
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Writes the lines of a request.
+    pub(crate) fn write(&self, record: &AccessRecord, log: &Log) {
+        for (format, file) in &self.0 {
+            let line = record.line(format);
+            match file {
+                None => log.access(&line),
+                // A full disk must not stop the gateway.
+                Some(file) => drop({ file }.write_all(line.as_bytes())),
+            }
+        }
+    }
+}
 
 /// What is known about one request for the access log and the service time.
 #[derive(Debug)]
@@ -12,60 +56,61 @@ pub(crate) struct AccessRecord {
     start_time: String,
     start: Instant,
     request_sent: Option<Instant>,
-    method: String,
-    path: String,
-    forwarded_for: String,
-    user_agent: String,
-    request_id: String,
-    authority: String,
+    /// The request as the filters and the route left it.
+    pub(crate) request: HeaderMap,
+    response: HeaderMap,
     status: u16,
-    flag: &'static str,
+    flags: Vec<&'static str>,
     received: usize,
     sent: usize,
-    service_time: String,
     upstream: Option<SocketAddr>,
+    /// How often an upstream was asked.
+    pub(crate) attempts: u32,
+    /// The names of the route and of its cluster.
+    pub(crate) route: Option<(String, String)>,
+    /// Why the response is what it is.
+    pub(crate) details: Option<String>,
+    /// What filters have left, by its full name.
+    pub(crate) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
+    client: String,
+    local: String,
+    connection: u64,
 }
 
 impl AccessRecord {
-    pub(crate) fn new(request: &HeaderMap) -> Self {
-        let mut record = Self {
+    pub(crate) fn new(request: &HeaderMap, attributes: &Attributes) -> Self {
+        Self {
             start_time: timestamp(),
             start: Instant::now(),
             request_sent: None,
-            method: String::new(),
-            path: String::new(),
-            forwarded_for: String::new(),
-            user_agent: String::new(),
-            request_id: String::new(),
-            authority: String::new(),
+            request: request.clone(),
+            response: HeaderMap::new(),
             status: 0,
-            flag: "-",
+            flags: Vec::new(),
             received: 0,
             sent: 0,
-            service_time: "-".to_owned(),
             upstream: None,
-        };
-        record.request_left_filters(request);
-        record
-    }
-
-    /// The request as the filters left it: that is what the line shows.
-    pub(crate) fn request_left_filters(&mut self, request: &HeaderMap) {
-        self.method = shown(request, ":method");
-        self.path = match request.get(b"x-envoy-original-path") {
-            Some(_) => shown(request, "x-envoy-original-path"),
-            None => shown(request, ":path"),
-        };
-        self.forwarded_for = shown(request, "x-forwarded-for");
-        self.user_agent = shown(request, "user-agent");
-        self.request_id = shown(request, "x-request-id");
-        self.authority = shown(request, ":authority");
+            attempts: 0,
+            route: None,
+            details: None,
+            filter_state: BTreeMap::new(),
+            client: attributes.source_address.clone(),
+            local: attributes.destination_address.clone(),
+            connection: attributes.connection_id,
+        }
     }
 
     /// The first flag stands: it is the cause.
     pub(crate) fn flag(&mut self, flag: &'static str) {
-        if self.flag == "-" {
-            self.flag = flag;
+        if self.flags.is_empty() || self.flags == [RETRIES_EXHAUSTED] {
+            self.flags.push(flag);
+        }
+    }
+
+    /// The request would have been tried again; other flags follow.
+    pub(crate) fn retries_exhausted(&mut self) {
+        if self.flags.is_empty() {
+            self.flags.push(RETRIES_EXHAUSTED);
         }
     }
 
@@ -77,14 +122,19 @@ impl AccessRecord {
         self.request_sent = Some(Instant::now());
     }
 
-    /// Milliseconds since the request was complete, or else since it began.
-    pub(crate) fn service_time(&self) -> u128 {
-        self.request_sent.unwrap_or(self.start).elapsed().as_millis()
+    /// Time since the request was complete, or else since it began.
+    pub(crate) fn service_time(&self) -> std::time::Duration {
+        self.request_sent.unwrap_or(self.start).elapsed()
+    }
+
+    /// Time since the request was complete; none before.
+    pub(crate) fn since_sent(&self) -> std::time::Duration {
+        self.request_sent.map_or(std::time::Duration::ZERO, |sent| sent.elapsed())
     }
 
     pub(crate) fn answered(&mut self, status: u16, response: &HeaderMap) {
         self.status = status;
-        self.service_time = shown(response, "x-envoy-upstream-service-time");
+        self.response = response.clone();
     }
 
     pub(crate) fn received(&mut self, bytes: usize) {
@@ -94,63 +144,7 @@ impl AccessRecord {
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.sent += bytes;
     }
-
-    /// The line, with its end.
-    pub(crate) fn line(&self) -> String {
-        let upstream = self.upstream.map_or("-".to_owned(), |address| address.to_string());
-        format!(
-            "[{}] \"{} {} HTTP/1.1\" {} {} {} {} {} {} \"{}\" \"{}\" \"{}\" \"{}\" \"{upstream}\"\n",
-            self.start_time,
-            self.method,
-            self.path,
-            self.status,
-            self.flag,
-            self.received,
-            self.sent,
-            self.start.elapsed().as_millis(),
-            self.service_time,
-            self.forwarded_for,
-            self.user_agent,
-            self.request_id,
-            self.authority,
-        )
-    }
 }
 
-/// A header as text; `-` when it is not there. Bytes that would break the line are replaced.
-fn shown(headers: &HeaderMap, name: &str) -> String {
-    match headers.get(name.as_bytes()) {
-        None => "-".to_owned(),
-        Some(value) => String::from_utf8_lossy(value)
-            .chars()
-            .map(|letter| if letter.is_control() || letter == '"' { '_' } else { letter })
-            .collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_line_is_envoys_default_one() {
-        let request: HeaderMap =
-            [(":method", "GET"), (":path", "/x?a=\"b"), (":authority", "h.test"), ("x-request-id", "id-1")]
-                .into_iter()
-                .collect();
-        let mut record = AccessRecord::new(&request);
-        record.upstream("127.0.0.1:18981".parse().unwrap());
-        record.sent(3);
-        record.flag("UF");
-        record.flag("DC");
-        record.answered(200, &[("x-envoy-upstream-service-time", "7")].into_iter().collect());
-        let line = record.line();
-        let (start, rest) = line.split_once("] ").unwrap();
-        assert_eq!(start.len(), "[2026-11-24T20:10:45.993Z".len(), "{line}");
-        let rest: Vec<_> = rest.split(' ').enumerate().filter(|(index, _)| *index != 7).map(|(_, part)| part).collect();
-        assert_eq!(
-            rest.join(" "),
-            "\"GET /x?a=_b HTTP/1.1\" 200 UF 0 3 7 \"-\" \"-\" \"id-1\" \"h.test\" \"127.0.0.1:18981\"\n"
-        );
-    }
-}
+/// The upstream failed for the last time that it may.
+const RETRIES_EXHAUSTED: &str = "URX";

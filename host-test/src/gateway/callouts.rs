@@ -89,7 +89,7 @@ async fn ask_for_ever(clusters: ThreadClusters, log: Log, callout: Callout) -> A
     let (response, lease) = match cluster.clone().send(address, request).await {
         Ok(answer) => answer,
         Err(Failure::NoHost) => return Answer::NoHealthyUpstream,
-        Err(Failure::Connect | Failure::ConnectTimeout) => return Answer::ConnectFailure,
+        Err(Failure::Connect | Failure::ConnectTimeout | Failure::Tls) => return Answer::ConnectFailure,
         Err(Failure::Ended | Failure::NotHttp | Failure::Reset | Failure::StreamRefused) => return Answer::Reset,
     };
     cluster.state.stats.answered(response.status().as_u16());

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::bootstrap::{Cluster, Discovery, Endpoint, LookupFamily};
 use super::http2;
@@ -57,7 +58,7 @@ impl ClusterState {
 
     /// Asks DNS once. A name that cannot be resolved keeps the addresses that it had.
     pub(crate) async fn resolve(&self) {
-        if self.config.discovery == Discovery::Static {
+        if self.config.discovery == Discovery::Static || self.config.tls {
             return;
         }
         self.stats.update_attempt.inc();
@@ -147,10 +148,23 @@ impl ThreadCluster {
     pub(crate) async fn send(
         self: Rc<Self>,
         address: SocketAddr,
-        mut request: http::Request<Reader>,
+        request: http::Request<Reader>,
     ) -> Result<(http::Response<Incoming>, Lease), Failure> {
+        self.send_watched(address, request, &Notify::new()).await
+    }
+
+    /// Does the same and tells when there is a connection.
+    pub(crate) async fn send_watched(
+        self: Rc<Self>,
+        address: SocketAddr,
+        mut request: http::Request<Reader>,
+        connected: &Notify,
+    ) -> Result<(http::Response<Incoming>, Lease), Failure> {
+        if self.state.config.tls {
+            return Err(Failure::Tls);
+        }
         if self.state.config.http2 {
-            let response = http2::send(&self, address, request).await?;
+            let response = http2::send(&self, address, request, connected).await?;
             return Ok((response, Lease { cluster: self, address, connection: None }));
         }
         loop {
@@ -161,6 +175,7 @@ impl ThreadCluster {
                 None => self.connect(address).await?,
             };
             self.state.stats.rq_total.inc();
+            connected.notify_one();
             match connection.sender.try_send_request(request).await {
                 Ok(response) if is_refused(&response) => {
                     self.state.stats.cx_protocol_error.inc();

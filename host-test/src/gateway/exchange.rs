@@ -1,12 +1,15 @@
 //! One request and its response: moves heads and bodies between the client, the filters and the upstream.
 //!
-//! This file waits for what happens; `effects` carries out what the filters want.
+//! This file waits for what happens; `effects` carries out what the filters want, `attempt` asks the upstream.
 
+mod attempt;
 mod effects;
+mod wait;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +26,10 @@ use super::mirror::Copy;
 use super::pipe::{self, Reader};
 use super::site::{Inbox, Site};
 use super::words::{self, Failure};
-use crate::{HeaderMap, LocalReply, StreamId};
+use crate::{HeaderEdits, HeaderMap, LocalReply, Role, StreamId};
+
+use attempt::Outgoing;
+use wait::{at, next_frame, notified, room, wait};
 
 type Answered = Result<(http::Response<Incoming>, Lease), Failure>;
 
@@ -33,6 +39,8 @@ enum Upstream {
     Idle,
     /// The request is on its way.
     Asking(Pin<Box<dyn Future<Output = Answered>>>),
+    /// The request is tried again then.
+    Pausing(Instant),
     /// The response comes in.
     Answering(Incoming, Lease),
     /// Nothing more comes.
@@ -47,6 +55,9 @@ enum Event {
     ResponseFrame(Option<Result<Frame<Bytes>, hyper::Error>>),
     RequestFrame(Option<Result<Frame<Bytes>, hyper::Error>>),
     RequestTimeout,
+    Connected,
+    AttemptTimeout,
+    PauseOver,
     Silence,
     Room,
 }
@@ -67,11 +78,15 @@ pub(crate) struct Exchange {
     is_head_request: bool,
     cluster: Option<Rc<ThreadCluster>>,
     upstream: Upstream,
+    outgoing: Option<Outgoing>,
     to_upstream: Option<pipe::Sender>,
     /// Those whose bodies still come.
     copies: Vec<Copy>,
-    timeout: Option<Duration>,
     deadline: Option<Instant>,
+    attempt_deadline: Option<Instant>,
+    /// Of the route, where it has one.
+    idle_timeout: Option<Duration>,
+    response_edits: Arc<[HeaderEdits]>,
     last_active: Instant,
     record: AccessRecord,
 }
@@ -81,16 +96,18 @@ pub(crate) struct Beginning {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Incoming,
     pub(crate) attributes: crate::Attributes,
+    /// Of the route that the request has as it comes.
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) head: oneshot::Sender<http::Response<Reader>>,
 }
 
 /// Runs an exchange to its end.
 pub(crate) async fn run(site: Rc<Site>, beginning: Beginning) {
-    let Beginning { headers, body, attributes, head } = beginning;
+    let Beginning { headers, body, attributes, idle_timeout, head } = beginning;
     let _active = site.stats.rq_active.hold();
+    let record = AccessRecord::new(&headers, &attributes);
     let (id, inbox) = site.open(attributes);
     let complete = body.is_end_stream();
-    let record = AccessRecord::new(&headers);
     let mut exchange = Exchange {
         inbox,
         id,
@@ -104,10 +121,13 @@ pub(crate) async fn run(site: Rc<Site>, beginning: Beginning) {
         is_head_request: headers.get(b":method") == Some(b"HEAD"),
         cluster: None,
         upstream: Upstream::Idle,
+        outgoing: None,
         to_upstream: None,
         copies: Vec::new(),
-        timeout: None,
         deadline: None,
+        attempt_deadline: None,
+        idle_timeout,
+        response_edits: Arc::new([]),
         last_active: Instant::now(),
         record,
         site,
@@ -124,7 +144,8 @@ impl Exchange {
     /// Waits for the next thing to happen.
     async fn next(&mut self) -> Event {
         let listener_idle = self.site.listener().map_or(Duration::ZERO, |listener| listener.http.stream_idle_timeout);
-        let idle_at = (!listener_idle.is_zero()).then(|| self.last_active + listener_idle);
+        let idle = self.idle_timeout.unwrap_or(listener_idle);
+        let idle_at = (!idle.is_zero()).then(|| self.last_active + idle);
         let upstream_room = self.to_upstream.as_ref().filter(|sender| sender.is_full());
         let client_room = self.client.as_ref().filter(|sender| sender.is_full());
         let reads_request = self.request.is_some() && upstream_room.is_none() && !self.site.request_is_full(self.id);
@@ -137,11 +158,17 @@ impl Exchange {
                 (None, None) => std::future::pending().await,
             }
         };
-        let (asking, answering) = match &mut self.upstream {
-            Upstream::Asking(asking) => (Some(asking), None),
-            Upstream::Answering(incoming, _) => (None, Some(incoming)),
-            Upstream::Idle | Upstream::Over => (None, None),
-        };
+        let (mut asking, mut answering, mut pause_end) = (None, None, None);
+        let mut connecting = None;
+        match &mut self.upstream {
+            Upstream::Asking(future) => {
+                asking = Some(future);
+                connecting = self.outgoing.as_ref().and_then(Outgoing::connecting);
+            }
+            Upstream::Pausing(end) => pause_end = Some(*end),
+            Upstream::Answering(incoming, _) => answering = Some(incoming),
+            Upstream::Idle | Upstream::Over => {}
+        }
         tokio::select! {
             biased;
             () = gone => Event::ClientGone,
@@ -150,13 +177,16 @@ impl Exchange {
             frame = next_frame(answering), if reads_response => Event::ResponseFrame(frame),
             frame = next_frame(self.request.as_mut()), if reads_request => Event::RequestFrame(frame),
             () = room(upstream_room, client_room) => Event::Room,
+            () = notified(connecting) => Event::Connected,
             () = at(self.deadline) => Event::RequestTimeout,
+            () = at(self.attempt_deadline) => Event::AttemptTimeout,
+            () = at(pause_end) => Event::PauseOver,
             () = at(idle_at) => Event::Silence,
         }
     }
 
     fn on(&mut self, event: Event) {
-        if !matches!(event, Event::Room) {
+        if !matches!(event, Event::Room | Event::Connected) {
             self.last_active = Instant::now();
         }
         match event {
@@ -170,11 +200,11 @@ impl Exchange {
                 let effects = self.inbox.take();
                 self.carry_out(effects.into());
             }
-            Event::Answer(Ok((response, lease))) => self.answer(response, lease),
-            Event::Answer(Err(failure)) => {
-                let reply = self.failed(failure);
-                self.say(reply);
-            }
+            Event::Answer(Ok((response, lease))) => self.attempt_answered(response, lease),
+            Event::Answer(Err(failure)) => self.attempt_failed(failure),
+            Event::Connected => self.connected(),
+            Event::AttemptTimeout => self.attempt_timed_out(),
+            Event::PauseOver => self.attempt_again(),
             Event::ResponseFrame(frame) => self.response_frame(frame),
             Event::RequestFrame(frame) => self.request_frame(frame),
             Event::RequestTimeout => {
@@ -197,7 +227,7 @@ impl Exchange {
     }
 
     fn failed(&mut self, failure: Failure) -> LocalReply {
-        let (reply, flag) = failure.reply();
+        let (reply, flag) = failure.reply(self.record.attempts);
         self.record.flag(flag);
         if let Some(cluster) = &self.cluster {
             cluster.state.stats.answered(u16::try_from(reply.status).unwrap_or(503));
@@ -207,10 +237,17 @@ impl Exchange {
 
     /// Answers in the upstream's place; too late for that, the stream is cut off.
     fn say(&mut self, reply: LocalReply) {
+        self.leave_upstream();
+        self.filters(|worker, id| worker.reply(id, reply));
+    }
+
+    /// Nothing more goes to an upstream or comes from one.
+    fn leave_upstream(&mut self) {
         self.to_upstream = None;
         self.copies.clear();
         self.upstream = Upstream::Over;
-        self.filters(|worker, id| worker.reply(id, reply));
+        self.outgoing = None;
+        self.attempt_deadline = None;
     }
 
     fn answer(&mut self, response: http::Response<Incoming>, lease: Lease) {
@@ -221,7 +258,10 @@ impl Exchange {
         }
         let suppressed = self.site.listener().is_some_and(|listener| listener.http.suppress_envoy_headers);
         if !suppressed {
-            headers.replace("x-envoy-upstream-service-time", self.record.service_time().to_string());
+            headers.replace("x-envoy-upstream-service-time", self.record.service_time().as_millis().to_string());
+        }
+        for edits in self.response_edits.iter() {
+            edits.apply(Role::Response, &mut headers);
         }
         let end = body.is_end_stream();
         if end {
@@ -257,7 +297,7 @@ impl Exchange {
                     cluster.state.stats.rq_rx_reset.inc();
                 }
                 self.record.flag("UPE");
-                self.say(Failure::Ended.reply().0);
+                self.say(Failure::Ended.reply(1).0);
             }
         }
     }
@@ -301,12 +341,23 @@ impl Exchange {
             Some("response_payload_too_large") => self.site.stats.rs_too_large.inc(),
             _ => {}
         }
-        if self.site.listener().is_some_and(|listener| listener.http.access_log) {
-            self.site.log.access(&self.record.line());
-        }
+        self.log(closed);
         if let Some(request) = self.request.take() {
             tokio::task::spawn_local(discard(request));
         }
+    }
+}
+
+impl Exchange {
+    /// Writes the access logs.
+    fn log(&mut self, closed: crate::Closed) {
+        let Some(logs) = self.site.access_logs().filter(|logs| !logs.is_empty()) else { return };
+        if self.record.route.is_none() {
+            self.record.route = (self.site.resolver)(&self.record.request).map(|route| (route.name, route.cluster));
+        }
+        self.record.details = closed.details;
+        self.record.filter_state = closed.filter_state;
+        logs.write(&self.record, &self.site.log);
     }
 }
 
@@ -316,38 +367,4 @@ async fn discard(mut request: Incoming) {
     let all = async { while request.frame().await.is_some_and(|frame| frame.is_ok()) {} };
     // Envoy's `delayed_close_timeout` too is a second.
     let _ = tokio::time::timeout(Duration::from_secs(1), all).await;
-}
-
-async fn wait(asking: Option<&mut Pin<Box<dyn Future<Output = Answered>>>>) -> Answered {
-    match asking {
-        Some(asking) => asking.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_frame(body: Option<&mut Incoming>) -> Option<Result<Frame<Bytes>, hyper::Error>> {
-    match body {
-        Some(body) => body.frame().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn room(first: Option<&pipe::Sender>, second: Option<&pipe::Sender>) {
-    match (first, second) {
-        (Some(first), Some(second)) => {
-            tokio::select! {
-                () = first.room() => {}
-                () = second.room() => {}
-            }
-        }
-        (Some(one), None) | (None, Some(one)) => one.room().await,
-        (None, None) => std::future::pending().await,
-    }
-}
-
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

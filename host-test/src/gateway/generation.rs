@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::access::AccessLogs;
 use super::bootstrap::{Action, Bootstrap, ClusterChoice, Split, WasmFilter, WhenFailed};
 use super::clusters::ClusterState;
 use super::stats::{HttpStats, Stats};
@@ -21,6 +22,8 @@ pub(crate) struct Generation {
     pub(crate) chains: Vec<Vec<PluginConfig>>,
     pub(crate) clusters: Vec<Arc<ClusterState>>,
     pub(crate) http_stats: Vec<Arc<HttpStats>>,
+    /// The access logs of each listener.
+    pub(crate) access_logs: Vec<AccessLogs>,
     pub(crate) stats: Arc<Stats>,
 }
 
@@ -83,7 +86,9 @@ impl Generation {
             .iter()
             .map(|listener| Arc::new(HttpStats::new(stats, &listener.http.stat_prefix, &listener.address.to_string())))
             .collect();
-        Ok(Self { number, bootstrap, chains, clusters, http_stats, stats: stats.clone() })
+        let access_logs = bootstrap.listeners.iter().map(|listener| AccessLogs::open(&listener.http.access_log));
+        let access_logs = access_logs.collect::<Result<_, _>>()?;
+        Ok(Self { number, bootstrap, chains, clusters, http_stats, access_logs, stats: stats.clone() })
     }
 }
 
@@ -119,9 +124,15 @@ pub(crate) fn route_resolver(generation: &Arc<Generation>, listener: usize) -> R
                 // The router draws when the request leaves.
                 ClusterChoice::Weighted(_) => String::new(),
             },
-            Action::Respond { .. } => String::new(),
+            Action::Redirect(_) | Action::Respond { .. } => String::new(),
         };
-        Some(RouteInfo { name: route.name.clone(), cluster, virtual_host: host.name.clone(), ..RouteInfo::default() })
+        Some(RouteInfo {
+            name: route.name.clone(),
+            cluster,
+            virtual_host: host.name.clone(),
+            response_edits: route.response_edits.clone(),
+            ..RouteInfo::default()
+        })
     })
 }
 

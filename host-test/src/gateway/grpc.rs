@@ -173,7 +173,7 @@ fn failed(status: u32, message: &str) -> GrpcAnswer {
 fn unreachable(failure: Failure) -> GrpcAnswer {
     match failure {
         Failure::NoHost => GrpcAnswer::no_healthy_upstream(),
-        Failure::Connect => GrpcAnswer::refused(),
+        Failure::Connect | Failure::Tls => GrpcAnswer::refused(),
         Failure::ConnectTimeout => before_head("connection timeout"),
         Failure::Ended => before_head("connection termination"),
         Failure::NotHttp => before_head("protocol error"),

@@ -1,12 +1,13 @@
 //! Message heads between hyper's types and the host's, with the changes that Envoy's connection manager makes.
 
-use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
 use super::bootstrap::HttpConnectionManager;
+use super::forwarded;
 use crate::{HeaderMap, Role};
 
 /// The methods that Envoy's HTTP/1 parser knows; any other is answered 400.
@@ -65,6 +66,8 @@ const INTERNAL: &[&str] = &[
     "x-envoy-upstream-rq-per-try-timeout-ms",
     "x-envoy-upstream-rq-timeout-alt-response",
     "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-stream-duration-ms",
+    "x-forwarded-client-cert",
 ];
 
 /// Headers that belong to one connection.
@@ -81,7 +84,12 @@ pub(crate) struct Refused {
 }
 
 /// The request head as the first filter sees it.
-pub(crate) fn from_client(parts: &Parts, rules: &HttpConnectionManager) -> Result<HeaderMap, Refused> {
+pub(crate) fn from_client(
+    parts: &Parts,
+    rules: &HttpConnectionManager,
+    client: SocketAddr,
+    port: u16,
+) -> Result<HeaderMap, Refused> {
     check(parts, rules.max_request_headers_kb * 1024)?;
     let mut map = HeaderMap::new();
     let authority = match parts.uri.authority() {
@@ -115,10 +123,9 @@ pub(crate) fn from_client(parts: &Parts, rules: &HttpConnectionManager) -> Resul
     let Some(path) = rules.paths.apply(path.as_bytes()) else {
         return Err(Refused { status: StatusCode::BAD_REQUEST, body: "" });
     };
-    map.add(":authority", authority);
+    map.add(":authority", forwarded::strip_port(authority, rules.strip_port, port));
     map.add(":path", path);
     map.add(":method", parts.method.as_str());
-    map.add(":scheme", "http");
     let nominated = nominated(&parts.headers);
     if nominated.iter().any(|name| name == "host") {
         return Err(Refused { status: StatusCode::BAD_REQUEST, body: "" });
@@ -141,12 +148,7 @@ pub(crate) fn from_client(parts: &Parts, rules: &HttpConnectionManager) -> Resul
         }
         map.append(Role::Request, name.as_bytes(), value);
     }
-    if map.get(b"x-forwarded-proto").is_none() {
-        map.add("x-forwarded-proto", "http");
-    }
-    if rules.generate_request_id && map.get(b"x-request-id").is_none_or(<[u8]>::is_empty) {
-        map.replace("x-request-id", uuid());
-    }
+    forwarded::complete(&mut map, rules, client);
     Ok(map)
 }
 
@@ -205,15 +207,6 @@ fn nominated(headers: &http::HeaderMap) -> Vec<String> {
 
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
-}
-
-/// Sixteen random bytes as a version 4 UUID.
-fn uuid() -> String {
-    let bits = (u128::from(RandomState::new().hash_one(0)) << 64) | u128::from(RandomState::new().hash_one(1));
-    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{bits:032x}");
-    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
-    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
 /// Why the filters' request cannot be put on the wire.
@@ -290,24 +283,19 @@ fn value(name: &[u8], content: &[u8]) -> Result<HeaderValue, Unsendable> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::super::bootstrap::{PathOptions, RouteTable};
+    use super::super::bootstrap::PathOptions;
     use super::*;
 
     fn rules(generate_request_id: bool) -> HttpConnectionManager {
         HttpConnectionManager {
-            stat_prefix: String::new(),
-            routes: RouteTable { name: String::new(), hosts: Vec::new() },
-            filters: Vec::new(),
-            access_log: false,
-            server_name: "envoy".into(),
             paths: PathOptions { normalize: true, merge_slashes: false },
             generate_request_id,
-            stream_idle_timeout: Duration::ZERO,
-            max_request_headers_kb: 60,
-            suppress_envoy_headers: false,
+            ..HttpConnectionManager::default()
         }
+    }
+
+    fn from_client(parts: &Parts, rules: &HttpConnectionManager) -> Result<HeaderMap, Refused> {
+        super::from_client(parts, rules, "127.0.0.1:40000".parse().unwrap(), 80)
     }
 
     fn parts(method: &str, uri: &str, headers: &[(&str, &[u8])]) -> Parts {
@@ -365,17 +353,6 @@ mod tests {
                 "x-request-id=abc",
                 "x-forwarded-proto=http",
             ]
-        );
-    }
-
-    #[test]
-    fn a_request_id_is_a_uuid() {
-        let map = from_client(&parts("GET", "/", &[("host", b"h")]), &rules(true)).unwrap();
-        let id = String::from_utf8(map.get(b"x-request-id").unwrap().to_vec()).unwrap();
-        let lengths: Vec<_> = id.split('-').map(str::len).collect();
-        assert_eq!((lengths, &id[14..15]), (vec![8, 4, 4, 4, 12], "4"), "{id}");
-        assert!(
-            from_client(&parts("GET", "/", &[("host", b"h")]), &rules(false)).unwrap().get(b"x-request-id").is_none()
         );
     }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::clusters::{MAX_HEAD_BYTES, ThreadCluster};
 use super::pipe::Reader;
@@ -46,11 +46,13 @@ pub(super) async fn send(
     cluster: &Rc<ThreadCluster>,
     address: SocketAddr,
     request: http::Request<Reader>,
+    connected: &Notify,
 ) -> Result<http::Response<Incoming>, Failure> {
     let mut request = in_full(request).ok_or(Failure::NotHttp)?;
     for _ in 0..MAX_ATTEMPTS {
         let mut sender = connection(cluster, address).await?;
         cluster.state.stats.rq_total.inc();
+        connected.notify_one();
         match sender.try_send_request(request).await {
             Ok(response) => return Ok(response),
             Err(mut error) => match error.take_message() {

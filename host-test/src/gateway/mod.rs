@@ -10,6 +10,7 @@ pub mod bootstrap;
 mod callouts;
 mod clusters;
 mod exchange;
+mod forwarded;
 mod generation;
 mod grpc;
 mod head;
@@ -18,7 +19,9 @@ mod log;
 mod mirror;
 mod normalize;
 mod pipe;
+mod redirect;
 mod report;
+mod retry;
 mod route;
 mod site;
 mod stats;
@@ -98,6 +101,9 @@ pub fn start(bootstrap: Bootstrap, options: Options) -> Result<Running, String> 
     // Callouts made while a plugin starts must find their clusters.
     host.set_clusters(bootstrap.clusters.iter().map(|cluster| cluster.name.clone()));
     let generation = Arc::new(Generation::build(bootstrap, 1, &mut modules, &host, &stats)?);
+    for note in &generation.bootstrap.notes {
+        log.line(Level::Warning, &note.to_string());
+    }
     let admin_listener = match generation.bootstrap.admin {
         None => None,
         Some(address) => Some(

@@ -1,7 +1,8 @@
 //! Finds the route of a request in the route table, as Envoy does.
 
 use super::bootstrap::{
-    Domain, HeaderCondition, HeaderTest, PathTest, Proxy, Route, RouteTable, TextTest, VirtualHost,
+    Domain, HeaderCondition, HeaderTest, HostRewrite, PathRewrite, PathTest, Proxy, QueryCondition, QueryTest, Route,
+    RouteTable, TextTest, VirtualHost,
 };
 use crate::HeaderMap;
 
@@ -20,7 +21,10 @@ impl RouteTable {
 
     /// Exact domains before suffixes before prefixes (the longest first) before `*`. Ports are part of the name.
     fn host(&self, authority: &[u8]) -> Option<&VirtualHost> {
-        let name = authority.to_ascii_lowercase();
+        let mut name = authority.to_ascii_lowercase();
+        if self.ignore_port {
+            name.truncate(port_start(&name).unwrap_or(name.len()));
+        }
         let mut best: Option<((u8, usize), &VirtualHost)> = None;
         for host in &self.hosts {
             for domain in &host.domains {
@@ -59,7 +63,27 @@ impl Route {
             PathTest::Segments(text) => starts(path, text) && matches!(path.get(text.len()), None | Some(b'/')),
             PathTest::Regex(pattern) => std::str::from_utf8(path).is_ok_and(|path| pattern.is_match(path)),
         };
-        path_matches && self.headers.iter().all(|condition| condition.holds(request))
+        path_matches
+            && self.headers.iter().all(|condition| condition.holds(request))
+            && (self.query.is_empty() || {
+                let query = query(path_and_query);
+                self.query.iter().all(|condition| condition.holds(query))
+            })
+    }
+}
+
+impl QueryCondition {
+    /// The first parameter of the name counts; nothing is decoded.
+    fn holds(&self, query: &[u8]) -> bool {
+        let value = query.split(|byte| *byte == b'&').find_map(|parameter| {
+            let end = parameter.iter().position(|byte| *byte == b'=').unwrap_or(parameter.len());
+            let (name, value) = parameter.split_at(end);
+            (name == self.name.as_bytes()).then(|| value.get(1..).unwrap_or_default())
+        });
+        match &self.test {
+            QueryTest::Present(expected) => value.is_some() == *expected,
+            QueryTest::Text(test, ignore_case) => value.is_some_and(|value| test.holds(value, *ignore_case)),
+        }
     }
 }
 
@@ -104,23 +128,44 @@ impl TextTest {
     }
 }
 
+impl PathRewrite {
+    /// What becomes of a path with its query.
+    pub(crate) fn apply(&self, matched: &PathTest, old: &[u8]) -> Vec<u8> {
+        let path = without_query(old);
+        match self {
+            Self::Prefix(new) => {
+                let kept = match matched {
+                    PathTest::Prefix(text) | PathTest::Segments(text) => old.get(text.len()..),
+                    PathTest::Exact(_) | PathTest::Regex(_) => old.get(path.len()..),
+                };
+                [new.as_bytes(), kept.unwrap_or_default()].concat()
+            }
+            Self::Regex(rewrite) => match std::str::from_utf8(path) {
+                Ok(text) => [rewrite.apply(text).as_bytes(), old.get(path.len()..).unwrap_or_default()].concat(),
+                Err(_) => old.to_vec(),
+            },
+        }
+    }
+}
+
 impl Proxy {
     /// Rewrites path and host as the route says and leaves the old ones in `x-envoy-original-*`.
     pub(crate) fn rewrite(&self, matched: &PathTest, request: &mut HeaderMap) {
-        if let (Some(new), Some(old)) = (&self.prefix_rewrite, request.get(b":path").map(<[u8]>::to_vec)) {
-            let path = without_query(&old);
-            let kept = match matched {
-                PathTest::Prefix(text) | PathTest::Segments(text) => old.get(text.len()..),
-                PathTest::Exact(_) | PathTest::Regex(_) => old.get(path.len()..),
-            };
-            let mut rewritten = new.clone().into_bytes();
-            rewritten.extend_from_slice(kept.unwrap_or_default());
-            request.replace(":path", rewritten);
-            request.replace("x-envoy-original-path", old);
+        let old = request.get(b":path").unwrap_or_default().to_vec();
+        if let Some(rewrite) = &self.path_rewrite {
+            request.replace(":path", rewrite.apply(matched, &old));
+            request.replace("x-envoy-original-path", old.clone());
         }
-        if let Some(host) = &self.host_rewrite {
+        let host = match &self.host_rewrite {
+            None => None,
+            Some(HostRewrite::Literal(host)) => Some(host.clone()),
+            Some(HostRewrite::FromPath(rewrite)) => {
+                std::str::from_utf8(without_query(&old)).ok().map(|path| rewrite.apply(path))
+            }
+        };
+        if let Some(host) = host {
             let old = request.get(b":authority").map(<[u8]>::to_vec).unwrap_or_default();
-            request.replace(":authority", host.clone());
+            request.replace(":authority", host);
             if request.get(b"x-envoy-original-host").is_none() {
                 request.add("x-envoy-original-host", old);
             }
@@ -129,9 +174,23 @@ impl Proxy {
 }
 
 /// Where the query begins; Envoy's path conditions also stop at a fragment.
-fn without_query(path: &[u8]) -> &[u8] {
+pub(crate) fn without_query(path: &[u8]) -> &[u8] {
     let end = path.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path.len());
     path.get(..end).unwrap_or(path)
+}
+
+/// The query of a path.
+fn query(path: &[u8]) -> &[u8] {
+    let rest = path.get(without_query(path).len()..).unwrap_or_default();
+    let rest = rest.strip_prefix(b"?").unwrap_or_default();
+    rest.split(|byte| *byte == b'#').next().unwrap_or_default()
+}
+
+/// Where the port of a host begins, with its colon.
+pub(crate) fn port_start(host: &[u8]) -> Option<usize> {
+    let colon = host.iter().rposition(|byte| *byte == b':')?;
+    let bracket = host.iter().rposition(|byte| *byte == b']');
+    bracket.is_none_or(|bracket| bracket < colon).then_some(colon)
 }
 
 fn integer(value: &[u8]) -> Option<i64> {
@@ -205,6 +264,7 @@ static_resources:
             ("path_separated_prefix: /a", b"/ab", false),
             ("safe_regex: {regex: '/[a-c]+'}", b"/abc?zzz", true),
             ("safe_regex: {regex: '/[a-c]+'}", b"/abcd", false),
+            ("safe_regex: {regex: '(?i)/CI/x'}", b"/ci/X", true),
             ("safe_regex: {regex: '/.*'}", b"/\xff", false),
             ("prefix: /", b"/\xff\xfe", true),
         ] {
@@ -251,6 +311,49 @@ static_resources:
         ] {
             let table = routes(&[&format!("prefix: /, headers: [{condition}]")]);
             assert_eq!(table.find(&request(b"/", &headers)).is_some(), expected, "{condition} on {headers:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_matched_as_envoy_matches_them() {
+        for (conditions, path, expected) in [
+            ("{name: a, string_match: {exact: '1%202'}}", "/?a=1%202&a=x", true),
+            ("{name: a, string_match: {exact: '1%202'}}", "/?a=x&a=1%202", false),
+            ("{name: a, string_match: {exact: '1 2'}}", "/?a=1%202", false),
+            ("{name: a, string_match: {exact: 'B', ignore_case: true}}", "/?c&a=b", true),
+            ("{name: a, string_match: {safe_regex: {regex: '(?i)abc'}}}", "/?a=ABC", true),
+            ("{name: a, string_match: {safe_regex: {regex: '(?i)abc'}}}", "/?a=xABC", false),
+            ("{name: a}", "/?a", true),
+            ("{name: a}", "/?A=1", false),
+            ("{name: a}", "/", false),
+            ("{name: a, present_match: true}, {name: b, present_match: false}", "/?a=", true),
+            ("{name: a, present_match: true}, {name: b, present_match: false}", "/?b&a=", false),
+        ] {
+            let table = routes(&[&format!("prefix: /, query_parameters: [{conditions}]")]);
+            assert_eq!(table.find(&request(path.as_bytes(), &[])).is_some(), expected, "{conditions} on {path}");
+        }
+    }
+
+    #[test]
+    fn ports_of_hosts_can_be_ignored() {
+        let mut table = table(
+            "            - {name: a, domains: [a.test, 'c.*', '*.b.test', '[::1]'], routes: [{match: {prefix: /}, direct_response: {status: 200}}]}\n",
+        );
+        for (host, with, without) in [
+            ("a.test", true, true),
+            ("A.test:80", false, true),
+            ("x.b.test:81", false, true),
+            ("c.foo:81", true, true),
+            ("[::1]:80", false, true),
+            ("[::1]", true, true),
+            ("d.test:80", false, false),
+        ] {
+            let mut request = request(b"/", &[]);
+            request.replace(":authority", host);
+            for (ignore_port, expected) in [(false, with), (true, without)] {
+                table.ignore_port = ignore_port;
+                assert_eq!(table.find(&request).is_some(), expected, "{host} {ignore_port}");
+            }
         }
     }
 
@@ -307,11 +410,9 @@ static_resources:
             let mut request = request(path.as_bytes(), &[]);
             let matched = table.find(&request).unwrap().1.path.clone();
             let proxy = Proxy {
-                cluster: bootstrap::ClusterChoice::Named("c".into()),
-                prefix_rewrite: Some("/".into()),
-                host_rewrite: Some("new".into()),
-                timeout: std::time::Duration::ZERO,
-                mirrors: Vec::new(),
+                path_rewrite: Some(PathRewrite::Prefix("/".into())),
+                host_rewrite: Some(HostRewrite::Literal("new".into())),
+                ..Proxy::to(bootstrap::ClusterChoice::Named("c".into()))
             };
             proxy.rewrite(&matched, &mut request);
             let text = |name: &str| String::from_utf8_lossy(request.get(name.as_bytes()).unwrap()).into_owned();

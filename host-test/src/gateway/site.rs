@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::access::AccessLogs;
 use super::bootstrap;
 use super::clusters::ThreadCluster;
 use super::generation::Generation;
@@ -91,6 +92,11 @@ impl Site {
     /// The listener's configuration.
     pub(crate) fn listener(&self) -> Option<&bootstrap::Listener> {
         self.generation.bootstrap.listeners.get(self.index)
+    }
+
+    /// The listener's access logs.
+    pub(crate) fn access_logs(&self) -> Option<&AccessLogs> {
+        self.generation.access_logs.get(self.index)
     }
 
     /// Begins a stream.

@@ -154,6 +154,11 @@ pub(crate) struct ClusterStats {
     rq_completed: Counter,
     rq_classes: [Counter; 5],
     pub(crate) rq_timeout: Counter,
+    pub(crate) rq_per_try_timeout: Counter,
+    pub(crate) rq_retry: Counter,
+    pub(crate) rq_retry_success: Counter,
+    pub(crate) rq_retry_limit_exceeded: Counter,
+    pub(crate) retry_abandoned: Counter,
     pub(crate) rq_rx_reset: Counter,
     pub(crate) rq_tx_reset: Counter,
     pub(crate) membership: Gauge,
@@ -179,6 +184,11 @@ impl ClusterStats {
             rq_completed: counter("upstream_rq_completed"),
             rq_classes: [1, 2, 3, 4, 5].map(|class| counter(&format!("upstream_rq_{class}xx"))),
             rq_timeout: counter("upstream_rq_timeout"),
+            rq_per_try_timeout: counter("upstream_rq_per_try_timeout"),
+            rq_retry: counter("upstream_rq_retry"),
+            rq_retry_success: counter("upstream_rq_retry_success"),
+            rq_retry_limit_exceeded: counter("upstream_rq_retry_limit_exceeded"),
+            retry_abandoned: counter("retry_or_shadow_abandoned"),
             rq_rx_reset: counter("upstream_rq_rx_reset"),
             rq_tx_reset: counter("upstream_rq_tx_reset"),
             membership: stats.gauge(format!("{prefix}.membership_total")),
@@ -197,6 +207,14 @@ impl ClusterStats {
         }
         if (100..600).contains(&status) {
             self.stats.counter(format!("{}.upstream_rq_{status}", self.prefix)).inc();
+        }
+    }
+
+    /// The cluster answered with this status, and is asked again.
+    pub(crate) fn retried(&self, status: u16) {
+        let class = format!("{}xx", status / 100);
+        for name in ["completed", &class, &status.to_string()] {
+            self.stats.counter(format!("{}.retry.upstream_rq_{name}", self.prefix)).inc();
         }
     }
 }

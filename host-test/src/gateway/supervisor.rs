@@ -154,6 +154,9 @@ impl Supervisor {
         let generation = Arc::new(building.await.map_err(|error| error.to_string())??);
         let bound = self.bind(&generation)?;
         self.switch(&generation, bound).await?;
+        for note in generation.bootstrap.notes.iter().filter(|note| !current.bootstrap.notes.contains(note)) {
+            self.shared.log.line(Level::Warning, &note.to_string());
+        }
         *files = self.watched(&generation.bootstrap);
         Ok(number)
     }

@@ -16,8 +16,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
+use super::bootstrap::Action;
 use super::clusters::ThreadCluster;
 use super::exchange::{self, Beginning};
+use super::forwarded;
 use super::generation::Generation;
 use super::head::{self, Refused};
 use super::log::Log;
@@ -259,7 +261,7 @@ impl Thread {
             let (parts, body) = request.into_parts();
             let Some(listener) = site.listener() else { return Err(BrokenOff) };
             let buffer_limit = listener.buffer_limit;
-            let headers = match head::from_client(&parts, &listener.http) {
+            let headers = match head::from_client(&parts, &listener.http, peer.client, peer.local.port()) {
                 Ok(headers) => headers,
                 Err(refused) => {
                     site.stats.answered(refused.status.as_u16());
@@ -267,9 +269,14 @@ impl Thread {
                 }
             };
             // by the head that came: filters have not seen it yet
-            let request_buffer_limit = listener.http.routes.find(&headers).and_then(|(_, route)| route.request_limit);
+            let route = listener.http.routes.find(&headers).map(|(_, route)| route);
+            let request_buffer_limit = route.and_then(|route| route.request_limit);
+            let idle_timeout = route.and_then(|route| match &route.action {
+                Action::Proxy(proxy) => proxy.idle_timeout,
+                Action::Redirect(_) | Action::Respond { .. } => None,
+            });
             let attributes = Attributes {
-                source_address: crate::source_address(&headers, &peer.client.to_string()),
+                source_address: forwarded::source(&headers, &listener.http, peer.client),
                 destination_address: peer.local.to_string(),
                 protocol: "HTTP/1.1".to_owned(),
                 connection_id: peer.id,
@@ -280,7 +287,7 @@ impl Thread {
                 ..Attributes::default()
             };
             let (head, answered) = oneshot::channel();
-            spawn_local(exchange::run(site, Beginning { headers, body, attributes, head }));
+            spawn_local(exchange::run(site, Beginning { headers, body, attributes, idle_timeout, head }));
             answered.await.map_err(|_| BrokenOff)
         }
     }

@@ -19,13 +19,19 @@ pub(crate) enum Failure {
     Reset,
     /// HTTP/2: the upstream did not take the stream.
     StreamRefused,
+    /// The cluster's servers speak TLS.
+    Tls,
 }
 
 impl Failure {
     /// The reply, and the response flag of the access log.
-    pub(crate) fn reply(self) -> (LocalReply, &'static str) {
+    pub(crate) fn reply(self, attempts: u32) -> (LocalReply, &'static str) {
         let (status, reason, flag) = match self {
             Self::NoHost => return (text(503, "no healthy upstream", "no_healthy_upstream"), "UH"),
+            Self::Tls => {
+                let why = "upstream TLS is not served by the embedded gateway";
+                return (text(503, why, "upstream_tls_not_served"), "UF");
+            }
             Self::Connect => (503, "remote connection failure", "UF"),
             Self::ConnectTimeout => (503, "connection timeout", "UF"),
             Self::Ended => (503, "connection termination", "UC"),
@@ -33,7 +39,8 @@ impl Failure {
             Self::StreamRefused => (503, "remote refused stream reset", "UR"),
             Self::NotHttp => (502, "protocol error", "UPE"),
         };
-        let body = format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}");
+        let latest = if attempts > 1 { "retried and the latest " } else { "" };
+        let body = format!("upstream connect error or disconnect/reset before headers. {latest}reset reason: {reason}");
         let details = format!("upstream_reset_before_response_started{{{}}}", reason.replace(' ', "_"));
         (text(status, &body, &details), flag)
     }
@@ -49,9 +56,25 @@ pub(crate) fn text(status: u32, body: &str, details: &str) -> LocalReply {
     LocalReply { status, body: body.as_bytes().to_vec(), details: details.to_owned(), ..LocalReply::default() }
 }
 
+/// The route sends the client elsewhere.
+pub(crate) fn redirect(status: u16, location: Vec<u8>) -> LocalReply {
+    let headers = vec![(b"location".to_vec(), location)];
+    LocalReply { headers, ..text(u32::from(status), "", "direct_response") }
+}
+
 /// The route's timeout has passed.
 pub(crate) fn request_timeout() -> LocalReply {
     text(504, "upstream request timeout", "response_timeout")
+}
+
+/// The last attempt has taken its time.
+pub(crate) fn attempt_timeout() -> LocalReply {
+    text(504, "upstream request timeout", "upstream_per_try_timeout")
+}
+
+/// More of a request came than is kept for another attempt, while none was under way.
+pub(crate) fn too_large_to_retry() -> LocalReply {
+    text(507, "exceeded request buffer limit while retrying upstream", "request_payload_exceeded_retry_buffer_limit")
 }
 
 /// The stream was silent for too long.

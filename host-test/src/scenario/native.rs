@@ -193,7 +193,7 @@ fn replied(case: &Case, reply: &Reply) -> Message {
         grpc_status: reply.grpc_status.and_then(|status| u32::try_from(status).ok()),
         details: String::new(),
     };
-    let (headers, body) = outlet::response(&local, worker::is_grpc(&request), case.request.method == "HEAD");
+    let (headers, body) = outlet::response(&local, &[], worker::is_grpc(&request), case.request.method == "HEAD");
     let headers = headers.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
     Message { headers: headers.collect(), body, ..Message::default() }
 }

@@ -9,7 +9,6 @@ use crate::gateway::bootstrap::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// The header that names the cluster, unless the file has routes of its own.
 const DECISION: &str = "x-sluice-cluster";
@@ -96,16 +95,8 @@ impl RouteUse {
             (Some(cluster), _) => ClusterChoice::Named(cluster.clone()),
             (None, header) => ClusterChoice::FromHeader(header.clone().unwrap_or_default().to_ascii_lowercase()),
         };
-        let proxy =
-            Proxy { cluster, prefix_rewrite: None, host_rewrite: None, timeout: Duration::ZERO, mirrors: Vec::new() };
-        Route {
-            name: String::new(),
-            path,
-            case_sensitive: true,
-            headers: self.header.iter().map(condition).collect(),
-            request_limit: None,
-            action: Action::Proxy(proxy),
-        }
+        let headers = self.header.iter().map(condition).collect();
+        Route { headers, ..Route::new(path, Action::Proxy(Proxy::to(cluster))) }
     }
 
     fn envoy(&self) -> Value {
@@ -156,12 +147,9 @@ pub fn destination(file: &File, headers: &[(String, Vec<u8>)]) -> Destination {
     if file.routes.is_empty() && headers.get(b":path") == Some(b"*") {
         headers.replace(":path", "/");
     }
-    let host = VirtualHost {
-        name: "all".to_owned(),
-        domains: vec![Domain::Any],
-        routes: routes(file).iter().map(RouteUse::route).collect(),
-    };
-    let table = RouteTable { name: String::new(), hosts: vec![host] };
+    let routes = routes(file).iter().map(RouteUse::route).collect();
+    let host = VirtualHost { name: "all".to_owned(), domains: vec![Domain::Any], routes, ..VirtualHost::default() };
+    let table = RouteTable { hosts: vec![host], ..RouteTable::default() };
     let named = |name: &[u8]| match file.clusters.iter().find(|cluster| cluster.as_bytes() == name) {
         Some(cluster) => Destination::Cluster(cluster.clone()),
         None => Destination::Answer(503),

@@ -382,23 +382,3 @@ fn trailers_are_dropped() {
     assert_eq!(client.chunk().unwrap(), b"abc");
     assert_eq!(client.exactly(5), b"0\r\n\r\n");
 }
-
-#[test]
-fn the_access_log_has_envoys_default_format() {
-    let upstream = Upstream::echo("up");
-    let setup = Setup {
-        manager: concat!(
-            "          access_log:\n          - name: stdout\n            typed_config: ",
-            "{\"@type\": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}\n"
-        )
-        .into(),
-        ..Setup::to(&upstream)
-    };
-    let gateway = setup.start();
-    gateway.get("/x", &[("x-request-id", "id-1"), ("user-agent", "test")]);
-    eventually("a record", || !gateway.access.lock().unwrap().is_empty());
-    let record = gateway.access.lock().unwrap()[0].clone();
-    assert!(record.contains("\"GET /x HTTP/1.1\" 200 - 0 "), "{record}");
-    let end = format!("\"-\" \"test\" \"id-1\" \"a.test\" \"{}\"\n", upstream.address);
-    assert!(record.ends_with(&end), "{record}");
-}

@@ -74,7 +74,7 @@ fn a_bad_file_or_module_is_refused_and_the_old_one_goes_on() {
     let bad_filter = good.yaml().replace("value: ''", "value: 'cfg: trap'");
     for (content, words) in [
         (says("x").replace("prefix: /", "prefx: /"), "did you mean `prefix`"),
-        (says("x") + "layered_runtime: {}\n", "not served by the embedded gateway; run this file on Envoy: envoy -c"),
+        (says("x") + "dynamic_resources: {}\n", "not served by the embedded gateway; run this file on Envoy: envoy -c"),
         ("{".to_owned(), "not valid YAML"),
         (bad_filter, "proxy_on_configure"),
         (says("x").replacen("port_value: 0", "port_value: 1", 1), "admin.address cannot change"),

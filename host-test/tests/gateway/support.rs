@@ -227,6 +227,14 @@ pub struct Setup {
     pub filters: Vec<(String, String, String)>,
     /// More lines of the connection manager.
     pub manager: String,
+    /// More lines of the virtual host.
+    pub host: String,
+    /// More lines of the filter chain.
+    pub chain: String,
+    /// More lines of the route table.
+    pub table: String,
+    /// More lines of the listener.
+    pub listener: String,
     /// The clusters that speak HTTP/2.
     pub http2: Vec<String>,
     /// More lines of each cluster.
@@ -308,23 +316,23 @@ static_resources:
   listeners:
   - name: main
     address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-    filter_chains:
+{}    filter_chains:
     - filters:
       - name: http
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: ingress
 {}          route_config:
-            virtual_hosts:
+{}            virtual_hosts:
             - name: all
               domains: ["*"]
-              routes:
+{}              routes:
 {routes}          http_filters:
 {filters}          - name: envoy.filters.http.router
             typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-  clusters:
+{}  clusters:
 {clusters}"#,
-            self.manager
+            self.listener, self.manager, self.table, self.host, self.chain
         )
     }
 

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::InvalidBootstrap;
+use super::listener::tls;
 use super::reader::{At, Fields};
+
+const TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 
 /// A static or DNS cluster with round robin.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct Cluster {
     pub dns_refresh: Duration,
     /// Its servers speak HTTP/2, without TLS and from the first byte.
     pub http2: bool,
+    /// Its servers speak TLS. Requests to it are answered 503.
+    pub tls: bool,
     /// The endpoints in the order of the file.
     pub endpoints: Vec<Endpoint>,
 }
@@ -87,8 +92,12 @@ impl Cluster {
             ])?,
         };
         if let Some(policy) = fields.take("lb_policy") {
-            policy.choice(&[("ROUND_ROBIN", ())])?;
+            let others = [("ROUND_ROBIN", false), ("LEAST_REQUEST", true), ("RANDOM", true)];
+            if policy.choice(&others)? {
+                policy.note("endpoints are taken in turn");
+            }
         }
+        note_what_is_not_imitated(&mut fields);
         let connect_timeout = match fields.take("connect_timeout") {
             None => Duration::from_secs(5),
             Some(at) => {
@@ -110,6 +119,8 @@ impl Cluster {
             }
         };
         let http2 = read_protocol(&mut fields)?;
+        let tls =
+            tls(fields.take("transport_socket"), TLS, "TLS to upstreams is not served: requests are answered 503")?;
         let mut endpoints = Vec::new();
         if let Some(assignment) = fields.take("load_assignment") {
             endpoints = read_assignment(assignment, discovery)?;
@@ -118,18 +129,33 @@ impl Cluster {
             return Err(fields.fault("LOGICAL_DNS needs exactly one endpoint"));
         }
         fields.finish()?;
-        Ok(Self { name, discovery, lookup, connect_timeout, dns_refresh, http2, endpoints })
+        Ok(Self { name, discovery, lookup, connect_timeout, dns_refresh, http2, tls, endpoints })
     }
 }
 
-/// Whether the cluster speaks HTTP/2, said in one of Envoy's two ways. The protocols' own options are not served.
+fn note_what_is_not_imitated(fields: &mut Fields) {
+    for (name, what) in [
+        ("health_checks", "endpoints count as healthy"),
+        ("ignore_health_on_host_removal", "endpoints that DNS does not tell any more are gone at once"),
+        ("outlier_detection", "endpoints that fail are not left out"),
+        ("circuit_breakers", "connections, requests and retries are not limited"),
+        ("common_lb_config", "endpoints are taken in turn"),
+        ("least_request_lb_config", "endpoints are taken in turn"),
+        ("respect_dns_ttl", "`dns_refresh_rate` alone says when DNS is asked again"),
+        ("upstream_connection_options", "TCP keep-alive is not set"),
+    ] {
+        fields.note(name, what);
+    }
+}
+
+/// Whether the cluster speaks HTTP/2, said in one of Envoy's two ways.
 fn read_protocol(fields: &mut Fields) -> Result<bool, InvalidBootstrap> {
     const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     if let Some(old) = fields.take("http2_protocol_options") {
-        old.fields()?.finish()?;
         if let Some(new) = fields.take("typed_extension_protocol_options") {
             return Err(new.fault("stands beside `http2_protocol_options`; only one of them may be set"));
         }
+        note_own_options(old);
         return Ok(true);
     }
     let Some(extensions) = fields.take("typed_extension_protocol_options") else { return Ok(false) };
@@ -138,12 +164,21 @@ fn read_protocol(fields: &mut Fields) -> Result<bool, InvalidBootstrap> {
     extensions.finish()?;
     let (_, mut options) = super::any(options, &[OPTIONS])?;
     let (_, explicit) = options.one_of(&["explicit_http_config"])?;
+    options.note("common_http_protocol_options", "idle connections are kept, and none is closed for its age or use");
+    options.note("upstream_http_protocol_options", "there is no TLS to upstreams");
     options.finish()?;
     let mut explicit = explicit.fields()?;
     let (protocol, own) = explicit.one_of(&["http2_protocol_options", "http_protocol_options"])?;
     explicit.finish()?;
-    own.fields()?.finish()?;
+    note_own_options(own);
     Ok(protocol == "http2_protocol_options")
+}
+
+/// The options of a protocol; most often there are none.
+fn note_own_options(at: At) {
+    if !at.is_empty_map() {
+        at.note("the protocol is spoken with the gateway's own settings");
+    }
 }
 
 fn read_assignment(at: At, discovery: Discovery) -> Result<Vec<Endpoint>, InvalidBootstrap> {

@@ -1,7 +1,7 @@
 //! `request_mirror_policies` of a route: who else gets a copy of its requests.
 
+use super::action::known_cluster;
 use super::reader::At;
-use super::route::known_cluster;
 use super::{Cluster, ClusterChoice, InvalidBootstrap};
 
 /// One policy.
@@ -26,7 +26,7 @@ impl Mirror {
     fn read(at: At, clusters: &[Cluster]) -> Result<Self, InvalidBootstrap> {
         let mut fields = at.fields()?;
         let per_million = fields.take("runtime_fraction").map_or(Ok(MILLION), read_share)?;
-        let keep_host = fields.take("disable_shadow_host_suffix_append").map_or(Ok(false), |flag| flag.flag())?;
+        let keep_host = fields.flag("disable_shadow_host_suffix_append", false)?;
         let (kind, choice) = fields.one_of(&["cluster", "cluster_header"])?;
         let cluster = match kind {
             "cluster" => ClusterChoice::Named(known_cluster(&choice, clusters)?),

@@ -3,11 +3,19 @@
 //! [`read`] turns the file into plain types of our own. Whatever the gateway does not serve is an error that names the
 //! path, the line and the column; nothing is silently ignored.
 
+mod access_log;
+mod action;
 mod cluster;
+mod condition;
+mod header_edits;
 mod listener;
 mod mirror;
+mod notes;
 mod protobuf_struct;
 mod reader;
+mod redirect;
+mod retry;
+mod rewrite;
 mod route;
 mod stats;
 mod wasm;
@@ -18,13 +26,17 @@ use std::path::{Path, PathBuf};
 
 pub use super::normalize::PathOptions;
 pub use crate::yaml::Position;
+pub use access_log::{AccessLog, Field, Json, LogFormat, Part, Sink};
+pub use action::{Action, ClusterChoice, Proxy, Split, WeightedCluster};
 pub use cluster::{Cluster, Discovery, Endpoint, LookupFamily};
-pub use listener::{HttpConnectionManager, Listener};
+pub use condition::{HeaderCondition, HeaderTest, QueryCondition, QueryTest, TextTest};
+pub use listener::{HttpConnectionManager, Listener, StripPort};
 pub use mirror::Mirror;
-pub use route::{
-    Action, ClusterChoice, Domain, HeaderCondition, HeaderTest, PathTest, Proxy, Route, RouteTable, Split, TextTest,
-    VirtualHost, WeightedCluster,
-};
+pub use notes::Note;
+pub use redirect::{PathRedirect, Redirect};
+pub use retry::{BackOff, RetryOn, RetryPolicy};
+pub use rewrite::{HostRewrite, PathRewrite, RegexRewrite};
+pub use route::{Domain, PathTest, Route, RouteTable, VirtualHost};
 pub use stats::{StatsTags, TagRule};
 pub use wasm::{Reload, WasmFilter, WhenFailed};
 
@@ -49,6 +61,8 @@ pub struct Bootstrap {
     pub listeners: Vec<Listener>,
     /// The static and DNS clusters.
     pub clusters: Vec<Cluster>,
+    /// What is read and not imitated.
+    pub notes: Vec<Note>,
 }
 
 /// Why a bootstrap cannot be served: the first fault in the file.
@@ -120,7 +134,9 @@ pub fn read(file: &Path) -> Result<Bootstrap, InvalidBootstrap> {
 
 /// Reads a bootstrap from its text (YAML or JSON).
 pub fn parse(text: &str) -> Result<Bootstrap, InvalidBootstrap> {
-    let mut root = At::root(yaml::parse(text)?).fields()?;
+    let root = At::root(yaml::parse(text)?);
+    let notes = root.notes();
+    let mut root = root.fields()?;
     let (mut node_id, mut node_cluster) = (String::new(), String::new());
     if let Some(node) = root.take("node") {
         let mut node = node.fields()?;
@@ -137,6 +153,7 @@ pub fn parse(text: &str) -> Result<Bootstrap, InvalidBootstrap> {
         Some(admin) => {
             let mut admin = admin.fields()?;
             let address = admin.take("address").map(socket_address).transpose()?;
+            admin.note("access_log", "requests to the admin port are not logged");
             admin.finish()?;
             address
         }
@@ -158,8 +175,24 @@ pub fn parse(text: &str) -> Result<Bootstrap, InvalidBootstrap> {
         }
     }
     resources.finish()?;
+    root.note("overload_manager", "neither memory nor connections are limited");
+    read_runtime(&mut root)?;
     root.finish()?;
-    Ok(Bootstrap { node_id, node_cluster, admin, stats_tags, listeners, clusters })
+    Ok(Bootstrap { node_id, node_cluster, admin, stats_tags, listeners, clusters, notes: notes.take() })
+}
+
+/// Layers of runtime values. Nothing in the gateway asks for one.
+fn read_runtime(root: &mut Fields) -> Result<(), InvalidBootstrap> {
+    let Some(runtime) = root.take("layered_runtime") else { return Ok(()) };
+    let mut runtime = runtime.fields()?;
+    for layer in runtime.take("layers").map_or(Ok(Vec::new()), At::list)? {
+        let mut layer = layer.fields()?;
+        layer.need("name")?.name()?;
+        layer.note("static_layer", "runtime values have no effect");
+        layer.note("admin_layer", "runtime values have no effect");
+        layer.finish()?;
+    }
+    runtime.finish()
 }
 
 /// `address: {socket_address: {address: 127.0.0.1, port_value: 80}}` with an IP address.

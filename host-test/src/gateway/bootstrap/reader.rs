@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::notes::Notes;
 use super::{InvalidBootstrap, NOT_SERVED, protobuf_struct};
 use crate::yaml::{Key, Node, Position, Value};
 
@@ -11,6 +12,7 @@ pub struct At {
     /// `static_resources.clusters[0].name`
     pub path: String,
     node: Node,
+    notes: Notes,
 }
 
 /// The fields of one message. Every field must be taken; [`Fields::finish`] refuses the rest.
@@ -22,6 +24,20 @@ pub struct Fields {
     pub position: Position,
     entries: Vec<(Key, Node)>,
     known: Vec<&'static str>,
+    notes: Notes,
+}
+
+/// A value of any shape.
+#[derive(Debug)]
+pub enum Shape {
+    /// Nothing, a boolean or a number, as JSON spells it.
+    Constant(String),
+    /// A string.
+    Text(String),
+    /// A list.
+    List(Vec<At>),
+    /// A map with keys of the user.
+    Map(Vec<(String, At)>),
 }
 
 type Read<T> = Result<T, InvalidBootstrap>;
@@ -29,7 +45,17 @@ type Read<T> = Result<T, InvalidBootstrap>;
 impl At {
     /// The whole file.
     pub fn root(node: Node) -> Self {
-        Self { path: String::new(), node }
+        Self { path: String::new(), node, notes: Notes::default() }
+    }
+
+    /// Where the notes on the whole file are kept.
+    pub fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    /// This value is taken as it stands and changes nothing; `what` says what happens instead.
+    pub fn note(self, what: &'static str) {
+        self.notes.add(&self.path, what);
     }
 
     /// An error about this value.
@@ -50,14 +76,27 @@ impl At {
     /// A message.
     pub fn fields(self) -> Read<Fields> {
         match self.node.value {
-            Value::Map(entries) => {
-                Ok(Fields { path: self.path, position: self.node.position, entries, known: Vec::new() })
-            }
-            Value::Null => {
-                Ok(Fields { path: self.path, position: self.node.position, entries: Vec::new(), known: Vec::new() })
-            }
+            Value::Map(entries) => Ok(Fields::new(self.path, self.node.position, entries, self.notes)),
+            Value::Null => Ok(Fields::new(self.path, self.node.position, Vec::new(), self.notes)),
             _ => Err(self.expected("a map")),
         }
+    }
+
+    /// Whether it is a map without entries.
+    pub fn is_empty_map(&self) -> bool {
+        matches!(&self.node.value, Value::Map(entries) if entries.is_empty())
+    }
+
+    /// A value whose shape the user chooses.
+    pub fn shape(self) -> Read<Shape> {
+        Ok(match &self.node.value {
+            Value::Null => Shape::Constant("null".to_owned()),
+            Value::Bool(flag) => Shape::Constant(flag.to_string()),
+            Value::Int(number) => Shape::Constant(number.to_string()),
+            Value::Text(text) => Shape::Text(text.clone()),
+            Value::List(_) => Shape::List(self.list()?),
+            Value::Map(_) => Shape::Map(self.entries()?),
+        })
     }
 
     /// A repeated field.
@@ -66,7 +105,7 @@ impl At {
             Value::List(items) => Ok(items
                 .into_iter()
                 .enumerate()
-                .map(|(index, node)| At { path: format!("{}[{index}]", self.path), node })
+                .map(|(index, node)| At { path: format!("{}[{index}]", self.path), node, notes: self.notes.clone() })
                 .collect()),
             Value::Null => Ok(Vec::new()),
             _ => Err(self.expected("a list")),
@@ -76,12 +115,12 @@ impl At {
     /// A map with keys of the user.
     pub fn entries(self) -> Read<Vec<(String, At)>> {
         let fields = self.fields()?;
-        let path = fields.path;
+        let (path, notes) = (fields.path, fields.notes);
         Ok(fields
             .entries
             .into_iter()
             .map(|(key, node)| {
-                let at = At { path: format!("{path}.{}", key.name), node };
+                let at = At { path: format!("{path}.{}", key.name), node, notes: notes.clone() };
                 (key.name, at)
             })
             .collect())
@@ -167,6 +206,27 @@ impl At {
 }
 
 impl Fields {
+    fn new(path: String, position: Position, entries: Vec<(Key, Node)>, notes: Notes) -> Self {
+        Self { path, position, entries, known: Vec::new(), notes }
+    }
+
+    /// Takes a field that changes nothing here, whatever it holds; `what` says what happens instead.
+    pub fn note(&mut self, name: &'static str, what: &'static str) {
+        if let Some(at) = self.take(name) {
+            at.note(what);
+        }
+    }
+
+    /// The whole message is read and not imitated; `what` says what happens instead.
+    pub fn note_all(&self, what: &'static str) {
+        self.notes.add(&self.path, what);
+    }
+
+    /// Takes a flag, `default` where it is absent.
+    pub fn flag(&mut self, name: &'static str, default: bool) -> Read<bool> {
+        self.take(name).map_or(Ok(default), |flag| flag.flag())
+    }
+
     /// Takes the field `name` (also in its JSON spelling: `connectTimeout`). A null counts as absent, as in protobuf JSON.
     pub fn take(&mut self, name: &'static str) -> Option<At> {
         self.known.push(name);
@@ -175,7 +235,7 @@ impl Fields {
         let (key, node) = self.entries.remove(index);
         match node.value {
             Value::Null => None,
-            _ => Some(At { path: join(&self.path, &key.name), node }),
+            _ => Some(At { path: join(&self.path, &key.name), node, notes: self.notes.clone() }),
         }
     }
 

@@ -60,7 +60,7 @@ impl WasmFilter {
         let name = config.take("name").map_or(Ok(filter_name.to_owned()), |name| name.text())?;
         let root_id = config.take("root_id").map_or(Ok(String::new()), |id| id.text())?;
         let configuration = config.take("configuration").map_or(Ok(Vec::new()), read_bytes)?;
-        let stop_iteration = config.take("allow_on_headers_stop_iteration").map_or(Ok(false), |flag| flag.flag())?;
+        let stop_iteration = config.flag("allow_on_headers_stop_iteration", false)?;
         let reload = read_reload(config.take("reload_config"))?;
         let when_failed = match config.take("failure_policy") {
             None => WhenFailed::FailClosed,

@@ -2,19 +2,21 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::attempt::{Outgoing, body};
 use super::{Exchange, Upstream};
 use crate::gateway::bootstrap::{Action, ClusterChoice, Proxy};
 use crate::gateway::clusters::ThreadCluster;
 use crate::gateway::log::Level;
 use crate::gateway::mirror::{Copy, shadow_head};
-use crate::gateway::pipe::{self, Reader};
-use crate::gateway::words::{self, Failure};
+use crate::gateway::retry::{self, Retries, Timeouts};
+use crate::gateway::words;
 use crate::gateway::{generation, head};
-use crate::{Effect, HeaderMap, LocalReply, StreamId, Worker};
+use crate::{Effect, HeaderMap, LocalReply, Role, StreamId, Worker};
 
 impl Exchange {
     /// Calls into the filters and carries out what comes out of them, and what follows from that.
@@ -33,9 +35,7 @@ impl Exchange {
                 let id = self.id;
                 // What was under way towards the upstream is void.
                 effects.clear();
-                self.to_upstream = None;
-                self.copies.clear();
-                self.upstream = Upstream::Over;
+                self.leave_upstream();
                 effects.extend(self.site.call(|worker| worker.reply(id, reply)));
             }
         }
@@ -62,10 +62,10 @@ impl Exchange {
 
     /// Finds the route for the final request headers and sends the request there.
     fn route(&mut self, mut headers: HeaderMap, end: bool) -> Result<(), LocalReply> {
-        self.record.request_left_filters(&headers);
+        self.record.request.clone_from(&headers);
         let site = self.site.clone();
         let Some(listener) = site.listener() else { return Err(words::bare(404, "route_not_found")) };
-        let Some((_, route)) = listener.http.routes.find(&headers) else {
+        let Some((host, route)) = listener.http.routes.find(&headers) else {
             site.stats.no_route.inc();
             self.record.flag("NR");
             return Err(words::bare(404, "route_not_found"));
@@ -73,6 +73,11 @@ impl Exchange {
         site.stats.router_rq_total.inc();
         let proxy = match &route.action {
             Action::Proxy(proxy) => proxy,
+            Action::Redirect(redirect) => {
+                site.stats.direct_response.inc();
+                let location = redirect.location(&route.path, &headers);
+                return Err(words::redirect(redirect.status, location));
+            }
             Action::Respond { status, body } => {
                 site.stats.direct_response.inc();
                 return Err(words::text(u32::from(*status), body, "direct_response"));
@@ -83,32 +88,30 @@ impl Exchange {
             self.record.flag("NC");
             return Err(words::bare(503, "cluster_not_found"));
         };
-        proxy.rewrite(&route.path, &mut headers);
-        if !proxy.timeout.is_zero() {
-            self.timeout = Some(proxy.timeout);
-            if !listener.http.suppress_envoy_headers {
-                headers.replace("x-envoy-expected-rq-timeout-ms", proxy.timeout.as_millis().to_string());
-            }
+        self.record.route = Some((route.name.clone(), cluster.state.config.name.clone()));
+        let timeouts = Timeouts::new(proxy.timeout, proxy.retry.as_ref(), &headers);
+        let retries = Retries::new(proxy.retry.as_ref(), &headers);
+        retry::forget(&mut headers);
+        let tells_timeout = !listener.http.suppress_envoy_headers;
+        if let Some(expected) = timeouts.expected(Duration::ZERO).filter(|_| tells_timeout) {
+            headers.replace("x-envoy-expected-rq-timeout-ms", expected.to_string());
         }
-        self.mirror(proxy, &headers, end, listener.buffer_limit);
+        for edits in route.request_edits.iter() {
+            edits.apply(Role::Request, &mut headers);
+        }
+        proxy.rewrite(&route.path, &mut headers);
+        self.response_edits = route.response_edits.clone();
+        self.idle_timeout = proxy.idle_timeout;
+        self.record.request.clone_from(&headers);
+        self.mirror(proxy, &headers, end, timeouts.whole, listener.buffer_limit);
         self.cluster = Some(cluster.clone());
-        let Some(address) = cluster.pick() else {
-            cluster.state.stats.cx_none_healthy.inc();
-            return Err(self.failed(Failure::NoHost));
-        };
-        self.record.upstream(address);
         self.request_left = if end { None } else { head::content_length(&headers) };
-        let (sender, reader) = body(end);
-        let request = head::to_upstream(&headers, reader).map_err(|why| {
-            site.log.line(Level::Error, &format!("request {}: {}", self.id.number(), why.0));
-            words::text(503, &why.0, "invalid_request_headers")
-        })?;
-        self.to_upstream = sender;
-        let active = cluster.state.stats.rq_active.hold();
-        self.upstream = Upstream::Asking(Box::pin(async move {
-            let _active = active;
-            cluster.send(address, request).await
-        }));
+        let mut outgoing = Outgoing::new(cluster, headers, end);
+        (outgoing.timeouts, outgoing.retries) = (timeouts, retries);
+        outgoing.limit = route.request_limit.unwrap_or(listener.buffer_limit);
+        outgoing.tells = (host.attempt_count, tells_timeout);
+        self.outgoing = Some(outgoing);
+        self.attempt()?;
         if end {
             self.request_sent();
         }
@@ -116,14 +119,14 @@ impl Exchange {
     }
 
     /// Sends the copies that the route asks for; their bodies follow with the request's.
-    fn mirror(&mut self, proxy: &Proxy, headers: &HeaderMap, end: bool, limit: usize) {
+    fn mirror(&mut self, proxy: &Proxy, headers: &HeaderMap, end: bool, timeout: Option<Duration>, limit: usize) {
         for mirror in &proxy.mirrors {
             if !mirror.takes(generation::random()) {
                 continue;
             }
             let Some(cluster) = self.choose(&mirror.cluster, headers) else { continue };
             let head = shadow_head(headers, mirror.keep_host);
-            self.copies.extend(Copy::send(cluster, &head, end, self.timeout, limit));
+            self.copies.extend(Copy::send(cluster, &head, end, timeout, limit));
         }
     }
 
@@ -141,12 +144,14 @@ impl Exchange {
 
     /// The request is on its way completely: the route's timeout runs from here.
     fn request_sent(&mut self) {
-        self.deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        let whole = self.outgoing.as_ref().and_then(|outgoing| outgoing.timeouts.whole);
+        self.deadline = whole.map(|whole| Instant::now() + whole);
         self.record.request_sent();
+        self.start_clock();
     }
 
     fn request_data(&mut self, data: Vec<u8>, end: bool) -> Result<(), LocalReply> {
-        let Some(sender) = &self.to_upstream else { return Ok(()) };
+        let Some(outgoing) = &mut self.outgoing else { return Ok(()) };
         if let Some(left) = &mut self.request_left {
             let fits = left.checked_sub(data.len() as u64).filter(|rest| !end || *rest == 0);
             let Some(rest) = fits else {
@@ -156,9 +161,19 @@ impl Exchange {
         }
         let data = Bytes::from(data);
         self.copies.retain(|copy| copy.push(&data, end));
-        sender.push(data);
+        if !outgoing.keep(&data, end) {
+            outgoing.cluster.state.stats.retry_abandoned.inc();
+            if matches!(self.upstream, Upstream::Pausing(_)) {
+                return Err(words::too_large_to_retry());
+            }
+        }
+        if let Some(sender) = &self.to_upstream {
+            sender.push(data);
+            if end {
+                sender.finish();
+            }
+        }
         if end {
-            sender.finish();
             self.request_sent();
         }
         Ok(())
@@ -236,13 +251,4 @@ impl Exchange {
         self.request = None;
         self.response_over = true;
     }
-}
-
-/// The two ends of a body to be sent; nothing to write when the message has none.
-fn body(end: bool) -> (Option<pipe::Sender>, Reader) {
-    if end {
-        return (None, Reader::empty());
-    }
-    let (sender, reader) = pipe::pipe();
-    (Some(sender), reader)
 }
