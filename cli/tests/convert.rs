@@ -427,6 +427,71 @@ fn ten_thousand_routes_convert_and_their_gateway_starts() {
     }
 }
 
+/// The walkthrough from its manifests to answers: on the embedded gateway and in Envoy, and its generated scenarios.
+#[test]
+fn the_walkthrough_runs_on_both_gateways() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let scratch = tempfile::tempdir().unwrap();
+    let reserve = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, admin) = (reserve().local_addr().unwrap().port(), reserve().local_addr().unwrap());
+    let mut options = vec!["--listen".to_owned(), "127.0.0.1".to_owned(), "--port".to_owned(), format!("8080={port}")];
+    options.extend([
+        "--admin".to_owned(),
+        admin.to_string(),
+        "--wasm".to_owned(),
+        root().join("dist").display().to_string(),
+    ]);
+    for name in ["default/product-service-v1", "default/product-service-v2"] {
+        let server = reserve();
+        options.extend(["--endpoint".to_owned(), format!("{name}={}", server.local_addr().unwrap())]);
+        std::thread::spawn(move || {
+            for connection in server.incoming().flatten() {
+                std::thread::spawn(move || named_answer(connection, name));
+            }
+        });
+    }
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let set = convert(scratch.path(), "app-mesh", "app-mesh/walkthrough.yaml", ("", ""), &options);
+    let mut starts = vec![{
+        let mut serve = sluice();
+        serve.args(["serve", "--concurrency", "1"]).arg(set.join("envoy.yaml"));
+        serve
+    }];
+    if let Some(envoy) = std::env::var_os("ENVOY") {
+        let mut command = Command::new(envoy);
+        command.args(["--use-dynamic-base-id", "--concurrency", "1", "-c"]).arg(set.join("envoy.yaml"));
+        starts.push(command);
+    }
+    for mut start in starts {
+        start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let _gateway = Gateway(start.spawn().unwrap());
+        let begin = std::time::Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begin.elapsed().as_secs() < 60, "{start:?} does not start");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        for (headers, version) in [(vec![], "v1"), (vec!["X-User-Type: beta-tester".to_owned()], "v2")] {
+            let request = Request {
+                method: get(),
+                host: None,
+                path: "/products/items".to_owned(),
+                port: None,
+                headers,
+                scheme: None,
+                source: None,
+            };
+            let answer = ask(port, &request);
+            assert!(
+                answer.contains(&format!("\ncluster default/product-service-{version}\npath /items\n")),
+                "{answer}"
+            );
+        }
+    }
+    let scenarios = set.join("scenarios/virtualgateway-default-my-virtual-gateway.yaml");
+    let run = sluice().arg("test").arg(scenarios).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+}
+
 /// Situations whose tables Envoy's own routes can say: the same rows, decided by those routes in Envoy.
 #[test]
 fn native_routes_decide_the_same_in_envoy() {

@@ -28,6 +28,9 @@ impl Chains {
             return Ok(Self { all: vec![(Vec::new(), Chain::read(file, filter, line)?)], set: None });
         }
         let list = file.join("set.json");
+        if !list.exists() {
+            return Err(format!("{}: Is a directory, and none that `sluice convert` has written", file.display()));
+        }
         let text = config_file::read(&list)?;
         let set: Set = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", list.display()))?;
         let found = match entry {
