@@ -97,13 +97,13 @@ impl Exchange {
         };
         self.record.upstream(address);
         let (tells_attempt, tells_timeout) = outgoing.tells;
-        if tells_attempt {
-            outgoing.headers.replace("x-envoy-attempt-count", self.record.attempts.to_string());
-        }
         if let Some(expected) = outgoing.timeouts.expected(self.record.since_sent()).filter(|_| tells_timeout)
             && self.record.attempts > 1
         {
             outgoing.headers.replace("x-envoy-expected-rq-timeout-ms", expected.to_string());
+        }
+        if tells_attempt {
+            outgoing.headers.replace("x-envoy-attempt-count", self.record.attempts.to_string());
         }
         let (sender, reader) = body(outgoing.bodyless);
         let request = head::to_upstream(&outgoing.headers, reader).map_err(|why| {
