@@ -289,6 +289,35 @@ fn a_list_from_standard_input_is_taken_apart_and_slips_in_kinds_are_told() {
     assert!(told.contains("kind: unknown kind \"GatewayRout\"; did you mean \"GatewayRoute\"?"), "{told}");
 }
 
+#[test]
+fn objects_of_other_groups_are_named_whatever_they_are_called() {
+    let scratch = tempfile::tempdir().unwrap();
+    let manifest = scratch.path().join("all.yaml");
+    let documents = [
+        "{apiVersion: kustomize.config.k8s.io/v1beta1, kind: Kustomization, resources: [a.yaml]}",
+        "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: \"system:Foo\"}}",
+        "{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: edge}, spec: {selector: {}, servers: []}}",
+        "{apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: s}, spec: {template: {}}}",
+        "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: edge}, spec: {gatewayClassName: c, \
+         listeners: [{name: l, port: 80, protocol: HTTP}]}}",
+    ];
+    std::fs::write(&manifest, documents.join("\n---\n")).unwrap();
+    let output = scratch.path().join("out");
+    let run = sluice().args(["convert", "gateway-api"]).arg(&manifest).arg("-o").arg(&output).output().unwrap();
+    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    let report = std::fs::read_to_string(output.join("REPORT.md")).unwrap();
+    for skipped in
+        ["Kustomization (", "ClusterRole (", "Gateway (networking.istio.io/v1)", "Service (serving.knative.dev/v1)"]
+    {
+        assert!(report.contains(&format!("- {skipped}")), "{skipped}: {report}");
+    }
+    std::fs::write(&manifest, "{apiVersion: extensions/v1beta1, kind: Ingress, metadata: {name: a}, spec: {}}")
+        .unwrap();
+    let run = sluice().args(["convert", "ingress"]).arg(&manifest).arg("-o").arg(&output).output().unwrap();
+    assert_eq!(run.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&run.stderr).contains("expected \"networking.k8s.io/v1\""));
+}
+
 /// The manifests of a situation as a file.
 fn manifests(scratch: &Path, situation: &str, change: (&str, &str)) -> PathBuf {
     let text = std::fs::read_to_string(root().join("cli/convert/tests/corpus").join(situation)).unwrap();

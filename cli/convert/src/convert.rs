@@ -150,6 +150,11 @@ fn check(documents: &[Document], mistakes: &mut Vec<Mistake>) {
             Ok(found) => mistakes.extend(found),
             Err(why) => mistakes.push(place("", why)),
         }
+        // what clusters had before 1.22
+        if document.kind == "Ingress" && document.api_version.starts_with("extensions/") {
+            let why = "Ingress of this group is gone from Kubernetes; expected \"networking.k8s.io/v1\", where `backend` is written in another way";
+            mistakes.push(place("apiVersion", why.to_owned()));
+        }
         // a kind that its group does not have is a slip, not an object of somebody else
         let kinds = schemas.kinds(document.group());
         if !schemas.knows(document) && !kinds.is_empty() && !document.group().is_empty() {
@@ -220,7 +225,7 @@ impl Converter<'_> {
     /// Reports what nobody has read.
     fn account(&mut self, documents: &[Document], kinds: &[&str]) {
         for document in documents {
-            if kinds.contains(&document.kind.as_str()) {
+            if document.is_ours() && kinds.contains(&document.kind.as_str()) {
                 let last = self.objects.find(&document.kind, &document.namespace, &document.name);
                 if !last.is_some_and(|last| std::ptr::eq(last, document)) {
                     continue;

@@ -15,9 +15,9 @@ impl<'d> Objects<'d> {
     /// Sorts the documents. Of several with one name the last one counts, as with `kubectl apply`.
     pub fn new(documents: &'d [Document], report: &mut Report) -> Self {
         let mut by_name: HashMap<(&str, &str, &str), &Document> = HashMap::new();
-        for document in documents {
+        for document in documents.iter().filter(|document| document.is_ours()) {
             let key = (document.kind.as_str(), document.namespace.as_str(), document.name.as_str());
-            if let Some(before) = by_name.insert(key, document).filter(|before| before.group() == document.group()) {
+            if let Some(before) = by_name.insert(key, document) {
                 let text = format!(
                     "a second document with this name follows ({}:{}) and counts, as with `kubectl apply`",
                     document.file,
@@ -27,7 +27,7 @@ impl<'d> Objects<'d> {
             }
         }
         let mut by_kind: BTreeMap<&str, Vec<&Document>> = BTreeMap::new();
-        for document in documents {
+        for document in documents.iter().filter(|document| document.is_ours()) {
             let key = (document.kind.as_str(), document.namespace.as_str(), document.name.as_str());
             if by_name.get(&key).is_some_and(|last| std::ptr::eq(*last, document)) {
                 by_kind.entry(document.kind.as_str()).or_default().push(document);

@@ -123,7 +123,10 @@ fn add(
         }
         return Ok(());
     }
-    let name = text("metadata.name", true)?;
+    // objects of others are only named in the report; they may be called what they like, or nothing at all
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let is_ours = GROUPS.contains(&group) && is_read(&kind);
+    let name = text("metadata.name", is_ours)?;
     let mut namespace = text("metadata.namespace", false)?;
     if is_cluster_scoped(&kind) {
         namespace.clear();
@@ -132,6 +135,9 @@ fn add(
     }
     for (path, value) in [("metadata.name", &name), ("metadata.namespace", &namespace)] {
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+        if !is_ours {
+            continue;
+        }
         if value.len() > 253 || !value.bytes().all(good) || (path == "metadata.name" && value.is_empty()) {
             let why = format!("expected a name of lower-case letters, digits, \"-\" and \".\", found {value:?}");
             return Err(fault(root.locate(path), path, why));
@@ -143,6 +149,15 @@ fn add(
     let read = RefCell::default();
     documents.push(Document { file: file.clone(), api_version, kind, namespace, name, root, read });
     Ok(())
+}
+
+/// API groups whose objects are read.
+const GROUPS: [&str; 4] = ["", "networking.k8s.io", "gateway.networking.k8s.io", "appmesh.k8s.aws"];
+
+/// Kinds that some conversion reads; others of the core group say nothing about requests.
+fn is_read(kind: &str) -> bool {
+    let all = [&crate::app_mesh::KINDS[..], &crate::ingress::KINDS, &crate::gateway_api::KINDS];
+    matches!(kind, "Service" | "Namespace") || all.iter().any(|kinds| kinds.contains(&kind))
 }
 
 /// Kinds without a namespace.
@@ -164,6 +179,11 @@ impl Document {
     /// The group of `apiVersion`; empty for the core group.
     pub fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// Whether it is one of the objects that conversions read: other groups have kinds of the same names.
+    pub fn is_ours(&self) -> bool {
+        GROUPS.contains(&self.group()) && is_read(&self.kind)
     }
 
     /// The whole document.

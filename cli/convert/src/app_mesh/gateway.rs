@@ -19,7 +19,7 @@ pub fn convert<'d>(converter: &mut Converter<'d>, gateway: &'d Document) {
     let Some(spec) = gateway.root().get("spec") else { return };
     let defaults = spec.at("backendDefaults.clientPolicy.tls");
     if let Some(policy) = &defaults {
-        converter.client_policy = tls::upstream(converter, policy);
+        converter.client_policy = Some(tls::upstream(converter, policy));
     }
     for selector in ["namespaceSelector", "gatewayRouteSelector"] {
         spec.get(selector).iter().for_each(Field::mark);
@@ -255,7 +255,8 @@ fn listeners(converter: &mut Converter<'_>, gateway: &Document, spec: &Field<'_>
             let text = "limits of the gateway's connections: circuit breakers of each cluster that has none of its own";
             converter.report.add(Section::Changed, &pool, text);
         }
-        let tls = listener.get("tls").and_then(|tls| tls::downstream(converter, &tls));
+        let tls = listener.get("tls").map(|tls| tls::downstream(converter, &tls)).transpose();
+        let Ok(tls) = tls.map(Option::flatten) else { continue };
         let mut manager = Map::new();
         manager.insert("normalize_path".to_owned(), json!(true));
         manager.insert("merge_slashes".to_owned(), json!(true));

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 /// TLS towards virtual nodes, as a gateway's `clientPolicy` asks for it.
 #[derive(Debug, Clone)]
 pub struct ClientPolicy {
-    /// Envoy's `common_tls_context`.
-    pub context: Value,
+    /// Envoy's `common_tls_context`; `None` if somebody has to say where its files are.
+    pub context: Option<Value>,
     /// The ports that it is for; all if empty.
     pub ports: Vec<u16>,
     /// Without TLS no connection.
@@ -21,8 +21,8 @@ const UPSTREAM: &str = "type.googleapis.com/envoy.extensions.transport_sockets.t
 const DOWNSTREAM: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 
 /// Reads a client policy.
-pub fn upstream(converter: &mut Converter<'_>, policy: &Field<'_>) -> Option<ClientPolicy> {
-    let context = context(converter, policy)?;
+pub fn upstream(converter: &mut Converter<'_>, policy: &Field<'_>) -> ClientPolicy {
+    let context = context(converter, policy);
     let ports =
         policy.list("ports").iter().filter_map(Field::number).filter_map(|port| u16::try_from(port).ok()).collect();
     let enforce = policy.flag_of("enforce").unwrap_or(true);
@@ -30,22 +30,22 @@ pub fn upstream(converter: &mut Converter<'_>, policy: &Field<'_>) -> Option<Cli
         let text = "`enforce: false`: TLS is used where the node asks for it, as before";
         converter.report.add(Section::Kept, policy, text);
     }
-    Some(ClientPolicy { context, ports, enforce })
+    ClientPolicy { context, ports, enforce }
 }
 
-/// TLS of a gateway's listener.
-pub fn downstream(converter: &mut Converter<'_>, tls: &Field<'_>) -> Option<TlsChain> {
+/// TLS of a gateway's listener; an error if it is left out, since nobody knows where its certificates are.
+pub fn downstream(converter: &mut Converter<'_>, tls: &Field<'_>) -> Result<Option<TlsChain>, ()> {
     match tls.text_of("mode").as_deref() {
         Some("DISABLED") => {
             tls.mark();
-            return None;
+            return Ok(None);
         }
         Some("PERMISSIVE") => {
             converter.report.add(Section::Kept, tls, "PERMISSIVE: TLS and plain text on one port");
         }
         _ => {}
     }
-    let context = context(converter, tls)?;
+    let context = context(converter, tls).ok_or(())?;
     let mut config = Map::new();
     config.insert("@type".to_owned(), json!(DOWNSTREAM));
     if tls.get("validation").is_some() {
@@ -53,7 +53,7 @@ pub fn downstream(converter: &mut Converter<'_>, tls: &Field<'_>) -> Option<TlsC
     }
     config.insert("common_tls_context".to_owned(), context);
     let socket = json!({"name": "envoy.transport_sockets.tls", "typed_config": config});
-    Some(TlsChain { names: Vec::new(), socket })
+    Ok(Some(TlsChain { names: Vec::new(), socket }))
 }
 
 /// TLS of a node: with the gateway's client policy.
@@ -66,7 +66,7 @@ pub fn of_node(converter: &mut Converter<'_>, tls: &Field<'_>, port: u16, cluste
     let policy =
         converter.client_policy.clone().filter(|policy| policy.ports.is_empty() || policy.ports.contains(&port));
     let context = match policy {
-        Some(policy) => policy.context,
+        Some(policy) => return set(cluster, policy.context),
         None => {
             let text = format!(
                 "mode {mode}, and the gateway has no client policy: TLS without a check of the node's certificate, as before"
@@ -75,7 +75,7 @@ pub fn of_node(converter: &mut Converter<'_>, tls: &Field<'_>, port: u16, cluste
             json!({})
         }
     };
-    set(cluster, context);
+    set(cluster, Some(context));
 }
 
 /// TLS to a node that says nothing of it.
@@ -87,7 +87,12 @@ pub fn without(converter: &mut Converter<'_>, port: u16, cluster: &mut Cluster) 
     }
 }
 
-fn set(cluster: &mut Cluster, context: Value) {
+/// Without a context nothing is sent: plain text, or TLS without a check, would be less than was asked for.
+fn set(cluster: &mut Cluster, context: Option<Value>) {
+    let Some(context) = context else {
+        cluster.host.clear();
+        return;
+    };
     let config = json!({"@type": UPSTREAM, "sni": cluster.host, "common_tls_context": context});
     cluster
         .more
@@ -102,7 +107,7 @@ fn context(converter: &mut Converter<'_>, of: &Field<'_>) -> Option<Value> {
         let Some(file) = certificate.get("file") else {
             let what = certificate.entries().first().map(|(name, _)| name.clone()).unwrap_or_default();
             let text = format!(
-                "certificate from {what}: export it to files and name them under `file`; the listener is left without TLS"
+                "certificate from {what}: export it to files and name them under `file`; until then the listener or cluster is left out"
             );
             converter.report.add(Section::NeedsADecision, &certificate, text);
             return None;
@@ -125,7 +130,7 @@ fn context(converter: &mut Converter<'_>, of: &Field<'_>) -> Option<Value> {
             let what =
                 trust.and_then(|trust| trust.entries().first().map(|(name, _)| name.clone())).unwrap_or_default();
             let text = format!(
-                "trust from {what}: export the authority's certificates to a file and name it under `file`; left without TLS"
+                "trust from {what}: export the authority's certificates to a file and name it under `file`; until then the listener or cluster is left out"
             );
             converter.report.add(Section::NeedsADecision, &validation, text);
             return None;

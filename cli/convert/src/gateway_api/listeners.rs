@@ -76,6 +76,14 @@ pub fn convert<'d>(converter: &mut Converter<'d>, gateway: &'d Document) {
     for (port, fields) in by_port {
         let table = self::of_port(converter, gateway, port, &fields);
         let tls: Vec<TlsChain> = fields.iter().filter_map(|listener| tls(converter, gateway, listener)).collect();
+        // never plain text where TLS was asked for
+        let is_secure = fields.iter().any(|listener| scheme(listener) == "https");
+        if is_secure && tls.is_empty() {
+            let text = format!("no certificate for port {port}: nobody listens there until one is named");
+            converter.report.object(Section::NeedsADecision, gateway, text);
+            tables.push(table);
+            continue;
+        }
         listeners.push(Listener {
             name: format!("{}:{port}", gateway.id()),
             port,

@@ -60,13 +60,10 @@ const OF_NGINX: &[&str] = &[
     "proxy-request-buffering",
     "proxy-http-version",
     "service-upstream",
-    "upstream-hash-by",
     "load-balance",
     "enable-access-log",
     "enable-rewrite-log",
     "preserve-trailing-slash",
-    "proxy-cookie-domain",
-    "proxy-cookie-path",
 ];
 
 /// Annotations of tools, which say nothing about requests.

@@ -195,6 +195,15 @@ pub fn backend(converter: &mut Converter<'_>, ingress: &Document, backend: &Fiel
     let is_http2 = matches!(protocol.as_str(), "GRPC" | "GRPCS");
     match services::cluster(converter, &ingress.namespace, &name, &port, is_http2, backend) {
         Ok(cluster) => {
+            if !matches!(protocol.as_str(), "" | "HTTP" | "HTTPS" | "GRPC" | "GRPCS") {
+                let text = format!("backend-protocol {protocol}: requests are sent as HTTP");
+                converter.report.add(Section::NotSupported, backend, text);
+            }
+            let seconds =
+                nginx(ingress, "proxy-connect-timeout").and_then(|text| text.trim_end_matches('s').parse::<u64>().ok());
+            if let (Some(seconds), Some(made)) = (seconds, converter.model.clusters.get_mut(&cluster)) {
+                made.more.insert("connect_timeout".to_owned(), json!(format!("{seconds}s")));
+            }
             if matches!(protocol.as_str(), "HTTPS" | "GRPCS")
                 && let Some(made) = converter.model.clusters.get_mut(&cluster)
             {
