@@ -111,6 +111,14 @@ fn scenarios(file: &Path, dialect: Dialect) -> Result<Vec<(String, Value)>, Stri
     let again = sluice_convert::convert(&texts, &options)
         .map(|mut again| sluice_convert::emit::files(&mut again, &place(), "test"));
     assert_eq!(again.ok().unwrap().unwrap(), written, "{shown}: the same bytes every time");
+    // the embedded gateway takes it as it is
+    for style in [sluice_convert::Style::Filter, sluice_convert::Style::Native] {
+        converted.style = style;
+        let written = sluice_convert::emit::files(&mut converted, &place(), "test").unwrap();
+        host_test::gateway::bootstrap::parse(&written["envoy.yaml"])
+            .map_err(|error| format!("{shown} in style {style:?}: {error}"))?;
+    }
+    converted.style = sluice_convert::Style::Filter;
     let report = &written["REPORT.md"];
     for wanted in &situation.report {
         if !report.contains(wanted.as_str()) {

@@ -86,7 +86,7 @@ impl Listener {
             None => 1024 * 1024,
             Some(limit) => usize::try_from(limit.number(u64::from(u32::MAX))?).unwrap_or(usize::MAX),
         };
-        let mut chain = only(fields.need("filter_chains")?, "exactly one filter chain is served")?.fields()?;
+        let mut chain = chain(fields.need("filter_chains")?)?.fields()?;
         if let Some(name) = chain.take("name") {
             name.text()?;
         }
@@ -129,6 +129,22 @@ pub(super) fn tls(socket: Option<At>, kind: &str, what: &'static str) -> Result<
     socket.note_all(what);
     socket.finish()?;
     Ok(true)
+}
+
+/// The first filter chain. Others differ in certificates and the connections that they are for, which is noted; never in filters.
+fn chain(at: At) -> Result<At, InvalidBootstrap> {
+    let none = at.fault("a filter chain is needed");
+    let mut chains = at.list()?.into_iter();
+    let first = chains.next().ok_or(none)?;
+    let filters = first.json_of("filters");
+    for other in chains {
+        if other.json_of("filters") != filters {
+            return Err(other
+                .fault("other filters than those of the first filter chain; chains with the same filters are served"));
+        }
+        other.note("the first filter chain serves every connection");
+    }
+    Ok(first)
 }
 
 /// The one item of a list.

@@ -58,6 +58,11 @@ impl At {
         self.notes.add(&self.path, what);
     }
 
+    /// A field as JSON, to be compared; nothing is taken.
+    pub fn json_of(&self, field: &str) -> Option<serde_json::Value> {
+        self.node.get(field).map(|node| node.value.to_json())
+    }
+
     /// An error about this value.
     pub fn fault(&self, why: impl Into<String>) -> InvalidBootstrap {
         InvalidBootstrap::new(self.node.position, self.path.clone(), why.into())

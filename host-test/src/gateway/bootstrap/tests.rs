@@ -286,3 +286,27 @@ fn what_is_not_imitated_is_noted_with_its_path() {
         "static_resources.clusters[0].health_checks: not imitated: endpoints count as healthy"
     );
 }
+
+#[test]
+fn of_filter_chains_with_the_same_filters_the_first_serves() {
+    let chain = |name: &str, prefix: &str| {
+        format!(
+            "    - filter_chain_match: {{server_names: [{name}]}}\n      filters:\n      - name: hcm\n        typed_config:\n          \"@type\": \
+             x/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n          stat_prefix: {prefix}\n          \
+             route_config: {{}}\n          http_filters: [{{name: r, typed_config: {{\"@type\": \
+             x/envoy.extensions.filters.http.router.v3.Router}}}}]\n"
+        )
+    };
+    let file = |chains: &[String]| {
+        let address = "{socket_address: {address: 127.0.0.1, port_value: 0}}";
+        format!("static_resources:\n  listeners:\n  - address: {address}\n    filter_chains:\n{}", chains.concat())
+    };
+    let same = parse(&file(&[chain("a.test", "one"), chain("b.test", "one")])).unwrap();
+    let notes: Vec<_> = same.notes.iter().map(ToString::to_string).collect();
+    let wanted =
+        "static_resources.listeners[0].filter_chains[1]: not imitated: the first filter chain serves every connection";
+    assert!(notes.iter().any(|note| note == wanted), "{notes:?}");
+    let error = parse(&file(&[chain("a.test", "one"), chain("b.test", "two")])).unwrap_err().to_string();
+    assert!(error.contains("filter_chains[1]: other filters than those of the first"), "{error}");
+    assert!(parse(&file(&[])).is_err());
+}
