@@ -381,6 +381,19 @@ fn two_sets_are_compared_over_requests() {
     assert!(told.contains("requests: 1 of 2 changes"), "{told}");
 }
 
+/// Free ports: held until the gateway starts, so that none is given out twice.
+#[derive(Default)]
+struct Ports(Vec<std::net::TcpListener>);
+
+impl Ports {
+    fn free(&mut self) -> u16 {
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = held.local_addr().unwrap().port();
+        self.0.push(held);
+        port
+    }
+}
+
 /// Ends with the test.
 struct Gateway(std::process::Child);
 
@@ -416,8 +429,8 @@ fn ten_thousand_routes_convert_and_their_gateway_starts() {
     }
     let manifest = scratch.path().join("many.yaml");
     std::fs::write(&manifest, text).unwrap();
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (port, admin, upstream) = (free(), free(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let mut ports = Ports::default();
+    let (port, admin, upstream) = (ports.free(), ports.free(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let output = scratch.path().join("out");
     let run = sluice()
         .args(["convert", "gateway-api", "--listen", "127.0.0.1", "--port", &format!("80={port}")])
@@ -430,6 +443,7 @@ fn ten_thousand_routes_convert_and_their_gateway_starts() {
         .unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let bootstrap = output.join("envoy.yaml");
+    drop(ports);
     let mut starts = vec![{
         let mut serve = sluice();
         serve.args(["serve", "--concurrency", "1"]).arg(&bootstrap);
@@ -469,17 +483,12 @@ fn ten_thousand_routes_convert_and_their_gateway_starts() {
 fn the_walkthrough_runs_on_both_gateways() {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let scratch = tempfile::tempdir().unwrap();
-    let reserve = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let (port, admin) = (reserve().local_addr().unwrap().port(), reserve().local_addr().unwrap());
+    let mut ports = Ports::default();
+    let (port, admin) = (ports.free(), format!("127.0.0.1:{}", ports.free()));
     let mut options = vec!["--listen".to_owned(), "127.0.0.1".to_owned(), "--port".to_owned(), format!("8080={port}")];
-    options.extend([
-        "--admin".to_owned(),
-        admin.to_string(),
-        "--wasm".to_owned(),
-        root().join("dist").display().to_string(),
-    ]);
+    options.extend(["--admin".to_owned(), admin, "--wasm".to_owned(), root().join("dist").display().to_string()]);
     for name in ["default/product-service-v1", "default/product-service-v2"] {
-        let server = reserve();
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         options.extend(["--endpoint".to_owned(), format!("{name}={}", server.local_addr().unwrap())]);
         std::thread::spawn(move || {
             for connection in server.incoming().flatten() {
@@ -489,6 +498,7 @@ fn the_walkthrough_runs_on_both_gateways() {
     }
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let set = convert(scratch.path(), "app-mesh", "app-mesh/walkthrough.yaml", ("", ""), &options);
+    drop(ports);
     let mut starts = vec![{
         let mut serve = sluice();
         serve.args(["serve", "--concurrency", "1"]).arg(set.join("envoy.yaml"));
@@ -563,17 +573,17 @@ fn native(file: &Path, dialect: Dialect, envoy: &Path) -> usize {
     let port = listener.moved.unwrap_or(listener.port);
     // every listener on a port of its own, every cluster a server that says who it is
     let mut place = place();
-    let reserve = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut ports = Ports::default();
     for listener in converted.model.entries.iter().flat_map(|entry| &entry.listeners) {
         let port = listener.moved.unwrap_or(listener.port);
-        place.ports.insert(port, reserve().local_addr().unwrap().port());
+        place.ports.insert(port, ports.free());
     }
-    place.admin = reserve().local_addr().unwrap();
+    place.admin = ([127, 0, 0, 1], ports.free()).into();
     for (name, cluster) in &converted.model.clusters {
         if cluster.http2 {
             return 0;
         }
-        let server = reserve();
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         place.endpoints.insert(name.clone(), server.local_addr().unwrap());
         let name = name.clone();
         std::thread::spawn(move || {
@@ -590,6 +600,7 @@ fn native(file: &Path, dialect: Dialect, envoy: &Path) -> usize {
     if files["envoy.yaml"].contains("common_tls_context") {
         return 0;
     }
+    drop(ports);
     let mut start = Command::new(envoy);
     start
         .args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "error", "-c"])

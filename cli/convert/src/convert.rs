@@ -5,13 +5,14 @@ use crate::gateway_api;
 use crate::ingress;
 use crate::model::{Model, Source};
 use crate::objects::Objects;
+use crate::parts;
 use crate::report::{Report, Section};
 use crate::schema::{Schemas, nearest};
 use crate::source::{self, Document, Mistake};
 use filter_kit::table::Order;
-use header_router::{Config, DefaultConfig, HeaderRouter, RuleConfig};
+use header_router::{HeaderRouter, RuleConfig};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose manifests are converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Converter<'d> {
     pub lookup_family: Option<&'static str>,
     /// App Mesh: TLS of the gateway at hand towards nodes.
     pub client_policy: Option<ClientPolicy>,
+    /// App Mesh: the policy that each cluster was made with, if there was one.
+    pub cluster_policies: BTreeMap<String, ClientPolicy>,
     /// App Mesh: circuit breakers for clusters that have none.
     pub gateway_limits: Option<Value>,
 }
@@ -106,6 +109,7 @@ pub fn convert(files: &[(String, String)], options: &Options) -> Result<Converte
         options,
         lookup_family: None,
         client_policy: None,
+        cluster_policies: BTreeMap::new(),
         gateway_limits: None,
     };
     let kinds: &[&str] = match options.dialect {
@@ -180,19 +184,10 @@ impl Converter<'_> {
         let mut alone = rule.clone();
         alone.service = None;
         if alone.targets.is_empty() && alone.redirect.is_none() && alone.direct_response.is_none() {
-            alone.targets.push(crate::app_mesh::target_of("any".to_owned()));
+            alone.targets.push(parts::target_of("any".to_owned()));
         }
-        let config = Config {
-            mode: Default::default(),
-            order: Some(Order::File),
-            matching: Default::default(),
-            rules: vec![alone],
-            services: Vec::new(),
-            default: DefaultConfig::Status(404),
-            max_body_bytes: 1,
-            log_fields: false,
-            debug: None,
-        };
+        let mut config = parts::table(Order::File, Default::default(), Default::default()).router;
+        config.rules.push(alone);
         let name = match service {
             Some(service) if !service.is_empty() => format!("{service}/{}", rule.name),
             _ => rule.name.clone(),

@@ -10,6 +10,7 @@ pub mod gateway_api;
 pub mod ingress;
 pub mod model;
 mod objects;
+pub mod parts;
 pub mod report;
 pub mod schema;
 mod services;

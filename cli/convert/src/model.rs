@@ -1,6 +1,6 @@
 //! What manifests come to, whatever their dialect: entry points with listeners and tables of rules, and clusters.
 
-use header_router::{Config, RuleConfig};
+use header_router::Config;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -155,65 +155,6 @@ impl Source {
             line: field.position().line,
         }
     }
-}
-
-/// A rule that says nothing yet.
-pub fn rule(name: &str) -> RuleConfig {
-    RuleConfig {
-        name: name.to_owned(),
-        priority: 1000,
-        r#match: None,
-        matches: Vec::new(),
-        targets: Vec::new(),
-        fallback: None,
-        sticky: None,
-        service: None,
-        redirect: None,
-        direct_response: None,
-        rewrite: Default::default(),
-        keep_prefix: false,
-        keep_host: false,
-        request_headers: Default::default(),
-        response_headers: Default::default(),
-        mirror: None,
-        tags: BTreeMap::new(),
-    }
-}
-
-/// A name for a rule or service: letters, digits and `-_.:/`, at most 128. Longer ones are cut, with a hash of the whole.
-pub fn short(name: &str) -> String {
-    use sha2::Digest;
-    use std::fmt::Write;
-    let good = |c: char| if c.is_ascii_alphanumeric() || "-_.:/".contains(c) { c } else { '_' };
-    let clean: String = name.chars().map(good).collect();
-    if clean.len() <= 100 && clean == name {
-        return clean;
-    }
-    let mut hash = String::new();
-    for byte in sha2::Sha256::digest(name.as_bytes()).iter().take(6) {
-        let _ = write!(hash, "{byte:02x}");
-    }
-    let cut: String = clean.chars().take(87).collect();
-    format!("{cut}-{hash}")
-}
-
-/// Text that stands for itself in a template.
-pub fn literal(text: &str) -> String {
-    text.replace('$', "$$")
-}
-
-/// A certificate from the files of a Secret, for Envoy.
-pub fn certificate(namespace: &str, name: &str) -> Value {
-    let file = |file: &str| serde_json::json!({"filename": format!("tls/{namespace}/{name}/{file}")});
-    serde_json::json!({"certificate_chain": file("tls.crt"), "private_key": file("tls.key")})
-}
-
-/// TLS of a listener with these certificates.
-pub fn downstream_tls(certificates: &Value) -> Value {
-    serde_json::json!({"name": "envoy.transport_sockets.tls", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        "common_tls_context": {"alpn_protocols": ["h2", "http/1.1"], "tls_certificates": certificates},
-    }})
 }
 
 /// Edits of a request's headers that depend on the cluster that a rule has chosen.

@@ -2,6 +2,7 @@
 
 use crate::convert::Converter;
 use crate::model::Cluster;
+use crate::parts::upstream_tls;
 use crate::report::Section;
 use crate::source::{Field, id};
 
@@ -79,8 +80,7 @@ pub fn cluster(
     };
     made.logical = !is_headless;
     if matches!(protocol.as_str(), "https" | "HTTPS" | "kubernetes.io/wss" | "grpcs") {
-        let socket = serde_json::json!({"name": "envoy.transport_sockets.tls", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "sni": made.host}});
+        let socket = upstream_tls(&made.host, None);
         made.more.insert("transport_socket".to_owned(), socket);
     }
     converter.report.object(Section::Kept, service, "cluster");

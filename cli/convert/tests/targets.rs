@@ -212,8 +212,8 @@ fn full() -> Model {
         add: vec![pair("x-add", "1")],
         remove: vec!["x-gone".to_owned()],
     });
-    let certificate = sluice_convert::model::certificate("certs", "edge");
-    let socket = sluice_convert::model::downstream_tls(&json!([certificate]));
+    let certificate = sluice_convert::parts::certificate("certs", "edge");
+    let socket = sluice_convert::parts::downstream_tls(&json!([certificate]));
     let listener = &mut model.entries[0].listeners[0];
     listener.port = 443;
     listener.tls = vec![sluice_convert::model::TlsChain { names: Vec::new(), socket }];

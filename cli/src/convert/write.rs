@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The folders of a set that belong to `sluice convert` alone.
-const FOLDERS: [&str; 2] = ["routers", "scenarios"];
+const FOLDERS: [&str; 3] = ["limits", "routers", "scenarios"];
 
 /// Writes the files, each in one step; what an earlier run left in the folders of a set goes.
 ///
@@ -22,7 +22,12 @@ pub fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<(), Stri
                 inner.display()
             ));
         }
-        std::fs::create_dir_all(&inner).map_err(|error| told(&inner, error))?;
+        if files.keys().any(|file| file.split('/').next() == Some(name)) {
+            std::fs::create_dir_all(&inner).map_err(|error| told(&inner, error))?;
+        }
+        if !inner.exists() {
+            continue;
+        }
         let entries = std::fs::read_dir(&inner).map_err(|error| told(&inner, error))?;
         for entry in entries.flatten() {
             let path = entry.path();

@@ -2,16 +2,17 @@
 
 use super::{aws_name, conditions, service, tls};
 use crate::convert::Converter;
-use crate::model::{Entry, Listener, Source, Table, rule, short};
+use crate::model::{Entry, Listener, Source, Table};
 use crate::objects::{labels, namespace_labels, selects};
+use crate::parts::{self};
+use crate::parts::{rule, short};
 use crate::report::Section;
 use crate::source::{Document, Field};
 use filter_kit::matching::{MatchingConfig, PathMatchConfig, Repeated};
 use filter_kit::rewrite::RegexRewriteConfig;
 use filter_kit::table::Order;
-use header_router::{Config, DefaultConfig, Mode, RuleConfig, TargetConfig};
+use header_router::RuleConfig;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// A gateway and the routes that are bound to it.
 pub fn convert<'d>(converter: &mut Converter<'d>, gateway: &'d Document) {
@@ -24,7 +25,7 @@ pub fn convert<'d>(converter: &mut Converter<'d>, gateway: &'d Document) {
     for selector in ["namespaceSelector", "gatewayRouteSelector"] {
         spec.get(selector).iter().for_each(Field::mark);
     }
-    let mut table = table(Vec::new());
+    let mut table = table();
     for route in converter.objects.all("GatewayRoute").to_vec() {
         if bound(converter, gateway, route) {
             converter.used.insert(route.id());
@@ -55,25 +56,9 @@ pub fn unbound(converter: &mut Converter<'_>) {
 }
 
 /// A table with App Mesh's ways of matching, written out.
-pub fn table(rules: Vec<RuleConfig>) -> Table {
+pub fn table() -> Table {
     let matching = MatchingConfig { repeated_headers: Repeated::Joined, ..MatchingConfig::default() };
-    Table {
-        router: Config {
-            mode: Mode::Plain,
-            order: Some(Order::Length),
-            matching,
-            rules,
-            services: Vec::new(),
-            default: DefaultConfig::Status(404),
-            max_body_bytes: 64 * 1024,
-            log_fields: false,
-            debug: None,
-        },
-        rate_limit: None,
-        policy: service::default_policy(),
-        policies: BTreeMap::new(),
-        edits: Vec::new(),
-    }
+    parts::table(Order::Length, matching, service::default_policy())
 }
 
 /// Whether a gateway takes a route: by name where the route says so, else by selectors.
@@ -133,9 +118,9 @@ fn gateway_route<'d>(converter: &mut Converter<'d>, document: &'d Document, tabl
                 table.policies.extend(policies);
             }
         }
-        service::Goes::Cluster(cluster) => made.targets.push(target_of(cluster)),
+        service::Goes::Cluster(cluster) => made.targets.push(parts::target_of(cluster)),
         service::Goes::Nowhere => {
-            made.targets.push(TargetConfig { cluster: None, status: Some(503), weight: 1, host: None });
+            made.targets.push(parts::answer_of(503));
         }
     }
     if matched != Default::default() {
@@ -144,11 +129,6 @@ fn gateway_route<'d>(converter: &mut Converter<'d>, document: &'d Document, tabl
     let source = Source::of(&route);
     converter.report.object(Section::Kept, document, "rule of the gateway");
     converter.add_rule(&mut table.router.rules, made, source, None);
-}
-
-/// A cluster with weight 1.
-pub fn target_of(cluster: String) -> TargetConfig {
-    TargetConfig { cluster: Some(cluster), status: None, weight: 1, host: None }
 }
 
 /// `priority`, 1000 if absent.
@@ -195,7 +175,7 @@ fn rewrite(
                 // the bare prefix becomes the value with its slash, which `rewrite.prefix` would leave out
                 if let Some(PathMatchConfig::StringPrefix(prefix)) = path {
                     let pattern = format!("^{}/?", regex_syntax::escape(prefix.trim_end_matches('/')));
-                    let substitution = crate::model::literal(&value);
+                    let substitution = crate::parts::literal(&value);
                     rule.rewrite.regex = Some(RegexRewriteConfig { pattern, substitution });
                 }
             }
@@ -207,7 +187,7 @@ fn rewrite(
         }
     } else if let Some(whole) = &whole {
         whole.mark();
-        rule.rewrite.path = whole.text_of("exact").map(|path| crate::model::literal(&path));
+        rule.rewrite.path = whole.text_of("exact").map(|path| crate::parts::literal(&path));
     } else if let Some(PathMatchConfig::StringPrefix(prefix)) = path
         && prefix != "/"
     {
@@ -220,7 +200,7 @@ fn rewrite(
     match hostname.as_ref().and_then(|hostname| hostname.text_of("defaultTargetHostname")).as_deref() {
         Some("DISABLED") => {}
         given => {
-            rule.rewrite.host = (!host.is_empty()).then(|| crate::model::literal(host));
+            rule.rewrite.host = (!host.is_empty()).then(|| crate::parts::literal(host));
             if given.is_none() {
                 let place = route.at("action.target").unwrap_or_else(|| route.clone());
                 let text = "the host becomes that of the virtual service (`defaultTargetHostname` is ENABLED)";

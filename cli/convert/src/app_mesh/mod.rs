@@ -7,8 +7,6 @@ mod node;
 mod service;
 mod tls;
 
-pub use gateway::target_of;
-pub use node::seconds;
 pub use tls::ClientPolicy;
 
 use crate::convert::Converter;

@@ -3,6 +3,7 @@
 use super::{aws_name, tls};
 use crate::convert::Converter;
 use crate::model::Cluster;
+use crate::parts::seconds;
 use crate::report::Section;
 use crate::source::{Document, Field};
 use serde_json::{Map, Value, json};
@@ -41,6 +42,11 @@ pub fn cluster<'d>(
         converter.report.add(Section::NeedsADecision, from, text);
     }
     if converter.model.clusters.contains_key(&name) {
+        let other = converter.cluster_policies.get(&name);
+        if converter.client_policy.is_some() && other != converter.client_policy.as_ref() {
+            let text = format!("{name} has the TLS policy of another gateway; run the gateways apart to keep both");
+            converter.report.add(Section::NeedsADecision, from, text);
+        }
         return Some(name);
     }
     let mut made = Cluster { source: node.id(), port, ..Cluster::default() };
@@ -83,17 +89,12 @@ pub fn cluster<'d>(
     } else {
         tls::without(converter, port, &mut made);
     }
+    if let Some(policy) = &converter.client_policy {
+        converter.cluster_policies.insert(name.clone(), policy.clone());
+    }
     converter.report.object(Section::Kept, node, "cluster");
     converter.model.clusters.insert(name.clone(), made);
     Some(name)
-}
-
-/// A duration as Envoy writes it.
-pub fn seconds(ms: u64) -> String {
-    match ms % 1000 {
-        0 => format!("{}s", ms / 1000),
-        rest => format!("{}.{rest:03}s", ms / 1000).replace("00s", "s").replace("0s", "s"),
-    }
 }
 
 fn discovery(converter: &mut Converter<'_>, node: &Document, spec: &Field<'_>, made: &mut Cluster) {

@@ -1,10 +1,11 @@
 //! Virtual services, routers and their routes.
 
 use super::gateway;
-use super::gateway::{priority, target_of};
+use super::gateway::priority;
 use super::{arn_name, aws_name, conditions, duration, node};
 use crate::convert::Converter;
-use crate::model::{Policy, Retry, Source, Table, rule, short};
+use crate::model::{Policy, Retry, Source, Table};
+use crate::parts::{answer_of, rule, short, target_of};
 use crate::report::Section;
 use crate::source::{Document, Field, id};
 use header_router::{ServiceConfig, TargetConfig};
@@ -207,7 +208,7 @@ fn only_port(router: &Document) -> Option<u16> {
 
 /// The table of a virtual service by itself, for requests from within.
 fn table_of<'d>(converter: &mut Converter<'d>, service: &'d Document) -> Option<Table> {
-    let mut made = gateway::table(Vec::new());
+    let mut made = gateway::table();
     match provider(converter, service) {
         Provider::Router(router) => {
             let (rules, policies) = routes(converter, router, "", &service.id(), only_port(router));
@@ -310,7 +311,7 @@ fn routes<'d>(
         if made.targets.iter().all(|target| target.weight == 0) {
             let text = "all weights are 0: requests are answered with 503";
             converter.report.add(Section::NeedsADecision, &http, text);
-            made.targets = vec![TargetConfig { cluster: None, status: Some(503), weight: 1, host: None }];
+            made.targets = vec![answer_of(503)];
         }
         if matched != Default::default() {
             made.r#match = Some(matched);

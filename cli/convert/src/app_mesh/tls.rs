@@ -2,12 +2,13 @@
 
 use crate::convert::Converter;
 use crate::model::{Cluster, TlsChain};
+use crate::parts::upstream_tls;
 use crate::report::Section;
 use crate::source::Field;
 use serde_json::{Map, Value, json};
 
 /// TLS towards virtual nodes, as a gateway's `clientPolicy` asks for it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClientPolicy {
     /// Envoy's `common_tls_context`; `None` if somebody has to say where its files are.
     pub context: Option<Value>,
@@ -17,7 +18,6 @@ pub struct ClientPolicy {
     pub enforce: bool,
 }
 
-const UPSTREAM: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 const DOWNSTREAM: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 
 /// Reads a client policy.
@@ -93,10 +93,8 @@ fn set(cluster: &mut Cluster, context: Option<Value>) {
         cluster.host.clear();
         return;
     };
-    let config = json!({"@type": UPSTREAM, "sni": cluster.host, "common_tls_context": context});
-    cluster
-        .more
-        .insert("transport_socket".to_owned(), json!({"name": "envoy.transport_sockets.tls", "typed_config": config}));
+    let socket = upstream_tls(&cluster.host, Some(context));
+    cluster.more.insert("transport_socket".to_owned(), socket);
 }
 
 /// `certificate` and `validation` as Envoy's `common_tls_context`; `None` if somebody has to say where they are.

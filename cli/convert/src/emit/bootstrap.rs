@@ -1,7 +1,7 @@
 //! The bootstrap of Envoy, which the embedded gateway serves too.
 
+use super::policy::{self, POLICY_HEADER};
 use super::{native, router};
-use crate::app_mesh::seconds;
 use crate::convert::Style;
 use crate::model::{BackendEdits, Cluster, Entry, Listener, Model, Policy, Table};
 use serde_json::{Map, Value, json};
@@ -29,9 +29,6 @@ impl Place {
         self.ports.get(&port).copied().unwrap_or(port)
     }
 }
-
-/// The request header by which the route table finds a rule's policy.
-pub const POLICY_HEADER: &str = "x-gateway-policy";
 
 /// The bootstrap.
 pub fn bootstrap(model: &Model, place: &Place, style: Style) -> Value {
@@ -76,7 +73,7 @@ fn stats_tags() -> Vec<Value> {
 /// The configuration of the header-router with the ports that listeners have here, and policies of rules as a header.
 pub fn router_config(table: &Table, place: &Place) -> Value {
     let mut config = table.router.clone();
-    let numbers = policy_numbers(table);
+    let numbers = policy::numbers(table);
     let ports = |matched: &mut filter_kit::matching::RequestMatchConfig| {
         matched.ports.iter_mut().for_each(|port| *port = place.port(*port));
     };
@@ -101,14 +98,6 @@ pub fn router_config(table: &Table, place: &Place) -> Value {
         service.rules.iter_mut().for_each(|rule| each(rule, &name));
     }
     router::config(&config)
-}
-
-/// A value of [`POLICY_HEADER`] for each policy of rules.
-fn policy_numbers(table: &Table) -> BTreeMap<&Policy, String> {
-    let mut all: Vec<&Policy> = table.policies.values().filter(|policy| **policy != table.policy).collect();
-    all.sort();
-    all.dedup();
-    all.into_iter().zip(1..).map(|(policy, number)| (policy, number.to_string())).collect()
 }
 
 fn listener(listener: &Listener, table: &Table, place: &Place, entry: &Entry, style: Style) -> Value {
@@ -168,27 +157,7 @@ fn listener(listener: &Listener, table: &Table, place: &Place, entry: &Entry, st
 fn route(matched: Value, policy: &Policy, table: &Table, by_header: bool) -> Value {
     let mut action = Map::new();
     action.insert("cluster_header".to_owned(), json!(header_router::CLUSTER_HEADER));
-    if let Some(ms) = policy.timeout_ms {
-        action.insert("timeout".to_owned(), json!(seconds(ms)));
-    }
-    if let Some(ms) = policy.idle_ms {
-        action.insert("idle_timeout".to_owned(), json!(seconds(ms)));
-    }
-    if let Some(retry) = &policy.retry {
-        let mut made = Map::new();
-        made.insert("retry_on".to_owned(), json!(retry.on.join(",")));
-        made.insert("num_retries".to_owned(), json!(retry.times));
-        if !retry.statuses.is_empty() {
-            made.insert("retriable_status_codes".to_owned(), json!(retry.statuses));
-        }
-        if let Some(ms) = retry.per_try_ms {
-            made.insert("per_try_timeout".to_owned(), json!(seconds(ms)));
-        }
-        if let Some(ms) = retry.back_off_ms {
-            made.insert("retry_back_off".to_owned(), json!({"base_interval": seconds(ms)}));
-        }
-        action.insert("retry_policy".to_owned(), Value::Object(made));
-    }
+    policy::write(policy, &mut action);
     if has_mirror(table) {
         action.insert("request_mirror_policies".to_owned(), json!([{"cluster_header": header_router::MIRROR_HEADER}]));
     }
@@ -207,7 +176,7 @@ fn route(matched: Value, policy: &Policy, table: &Table, by_header: bool) -> Val
 /// Routes by what the header-router has decided, and the filters that decide.
 fn filtered(table: &Table, place: &Place, entry: &Entry) -> (Value, Vec<Value>) {
     let mut routes: Vec<Value> = table.edits.iter().map(|edits| edited(edits, table)).collect();
-    let by_policy = policy_numbers(table);
+    let by_policy = policy::numbers(table);
     let by_policy = by_policy.iter().map(|(policy, number)| {
         let headers = json!([{"name": POLICY_HEADER, "string_match": {"exact": number}}]);
         route(json!({"prefix": "/", "headers": headers}), policy, table, true)

@@ -62,6 +62,9 @@ pub fn files(converted: &mut Converted, place: &Place, title: &str) -> Result<BT
                 format!("{}{}", slug(entry), if number == 0 { String::new() } else { format!("-{}", number + 1) });
             let config = format!("routers/{file}.yaml");
             files.insert(config.clone(), yaml::text(&router_config(table, place)));
+            if let Some(limits) = &table.rate_limit {
+                files.insert(format!("limits/{file}.yaml"), yaml::text(limits));
+            }
             let found = scenarios::scenarios(&entry.id, table, place).map_err(|why| format!("{}: {why}", entry.id))?;
             unpinned.extend(found.unpinned.into_iter().map(|(rule, why)| (entry.id.clone(), rule, why)));
             files.insert(format!("scenarios/{file}.yaml"), yaml::text(&found.file));

@@ -3,6 +3,7 @@
 pub mod bootstrap;
 pub mod files;
 pub mod native;
+pub mod policy;
 pub mod router;
 pub mod sample;
 pub mod scenarios;

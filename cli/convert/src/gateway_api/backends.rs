@@ -1,6 +1,7 @@
 //! What `backendRefs` name.
 
 use crate::convert::Converter;
+use crate::parts::upstream_tls;
 use crate::report::Section;
 use crate::services::{self, NoBackend, Port};
 use crate::source::{Document, Field, id};
@@ -108,9 +109,7 @@ pub fn tls(converter: &mut Converter<'_>) {
             names.push(json!({"san_type": "DNS", "matcher": {"exact": host}}));
         }
         context.insert("match_typed_subject_alt_names".to_owned(), json!(names));
-        let socket = json!({"name": "envoy.transport_sockets.tls", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-            "sni": host, "common_tls_context": {"validation_context": context}}});
+        let socket = upstream_tls(&host, Some(json!({"validation_context": context})));
         for target in spec.list("targetRefs") {
             target.mark();
             let service = id("Service", &policy.namespace, &target.text_of("name").unwrap_or_default());

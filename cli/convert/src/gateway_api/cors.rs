@@ -1,9 +1,10 @@
 //! The CORS filter as rules: one that answers preflights, one for origins that are allowed, and the rule itself.
 
-use crate::model::{literal, short};
+use crate::parts::named;
+use crate::parts::{literal, short};
 use crate::source::Field;
 use filter_kit::header_edits::HeaderValueConfig;
-use filter_kit::matching::{NamedMatchConfig, ValueMatchConfig};
+use filter_kit::matching::ValueMatchConfig;
 use header_router::{DirectResponseConfig, RuleConfig};
 
 /// Seconds that a preflight's answer counts, unless the filter says otherwise.
@@ -52,13 +53,6 @@ pub fn rules(of: &Field<'_>, rule: RuleConfig) -> Vec<RuleConfig> {
     if !exposed.is_empty() {
         common.push(header("access-control-expose-headers", exposed));
     }
-    let named = |name: &str, value: Option<ValueMatchConfig>| NamedMatchConfig {
-        name: name.to_owned(),
-        r#match: value,
-        invert: false,
-        ignore_case: false,
-        treat_missing_as_empty: false,
-    };
     let from_friend = named("origin", Some(ValueMatchConfig::Regex(pattern)));
     let mut preflight = RuleConfig {
         name: short(&format!("{}/preflight", rule.name)),

@@ -2,7 +2,7 @@
 
 use super::{backends, route::At};
 use crate::convert::Converter;
-use crate::model::literal;
+use crate::parts::literal;
 use crate::report::Section;
 use crate::source::{Document, Field};
 use filter_kit::header_edits::{HeaderEditsConfig, HeaderValueConfig};

@@ -2,34 +2,20 @@
 
 use super::{attach, route};
 use crate::convert::Converter;
-use crate::model::{Entry, Listener, Policy, Source, Table, TlsChain, rule, short};
+use crate::model::{Entry, Listener, Policy, Source, Table, TlsChain};
+use crate::parts;
+use crate::parts::{rule, short};
 use crate::report::Section;
 use crate::source::{Document, Field};
 use filter_kit::matching::RequestMatchConfig;
 use filter_kit::table::Order;
-use header_router::{Config, DefaultConfig, Mode, ServiceConfig};
+use header_router::ServiceConfig;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 
 /// A table that ranks as the Gateway API does.
-pub fn table() -> Table {
-    Table {
-        router: Config {
-            mode: Mode::Plain,
-            order: Some(Order::Specificity),
-            matching: Default::default(),
-            rules: Vec::new(),
-            services: Vec::new(),
-            default: DefaultConfig::Status(404),
-            max_body_bytes: 64 * 1024,
-            log_fields: false,
-            debug: None,
-        },
-        rate_limit: None,
-        policy: Policy::default(),
-        policies: BTreeMap::new(),
-        edits: Vec::new(),
-    }
+fn table() -> Table {
+    parts::table(Order::Specificity, Default::default(), Policy::default())
 }
 
 /// A gateway.
@@ -174,11 +160,11 @@ fn tls(converter: &mut Converter<'_>, gateway: &Document, listener: &Field<'_>) 
             "certificate: put `tls.crt` and `tls.key` of Secret {namespace}/{name} into `tls/{namespace}/{name}` where Envoy runs"
         );
         converter.report.add(Section::Kept, &reference, text);
-        certificates.push(crate::model::certificate(&namespace, &name));
+        certificates.push(crate::parts::certificate(&namespace, &name));
     }
     if certificates.is_empty() {
         return None;
     }
     let names = listener.text_of("hostname").into_iter().collect();
-    Some(TlsChain { names, socket: crate::model::downstream_tls(&json!(certificates)) })
+    Some(TlsChain { names, socket: crate::parts::downstream_tls(&json!(certificates)) })
 }

@@ -2,7 +2,9 @@
 
 use super::{backends, cors, filters};
 use crate::convert::Converter;
-use crate::model::{BackendEdits, Policy, Retry, Source, Table, rule, short};
+use crate::model::{BackendEdits, Policy, Retry, Source, Table};
+use crate::parts;
+use crate::parts::{rule, short};
 use crate::report::Section;
 use crate::source::{Document, Field};
 use filter_kit::matching::{
@@ -115,13 +117,7 @@ fn named(converter: &mut Converter<'_>, of: &Field<'_>, list: &str) -> Vec<Named
         let value = item.text_of("value").unwrap_or_default();
         let is_regex = item.text_of("type").as_deref() == Some("RegularExpression");
         let value = if is_regex { ValueMatchConfig::Regex(value) } else { ValueMatchConfig::Exact(value) };
-        all.push(NamedMatchConfig {
-            name,
-            r#match: Some(value),
-            invert: false,
-            ignore_case: false,
-            treat_missing_as_empty: false,
-        });
+        all.push(parts::named(&name, Some(value)));
     }
     all
 }
@@ -197,7 +193,7 @@ fn targets(
             let text = "no backendRefs: requests are answered with 500";
             converter.report.add(Section::Kept, of, text);
         }
-        made.targets = vec![TargetConfig { cluster: None, status: Some(500), weight: 1, host: None }];
+        made.targets = vec![parts::answer_of(500)];
     }
     if made.targets.iter().all(|target| target.cluster.is_none()) {
         // nothing gets there whose path could be rewritten

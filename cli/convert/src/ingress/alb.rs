@@ -2,10 +2,13 @@
 
 use super::annotations::ALB;
 use super::paths::{Kind, Path};
-use super::tables::{backend, elsewhere, named};
-use crate::app_mesh::target_of;
+use super::redirects::elsewhere;
+use super::tables::backend;
 use crate::convert::Converter;
-use crate::model::{Source, Table, rule, short};
+use crate::model::{Source, Table};
+use crate::parts::target_of;
+use crate::parts::{answer_of, named};
+use crate::parts::{rule, short};
 use crate::report::Section;
 use crate::services::{self, Port};
 use crate::source::{Document, Field};
@@ -73,7 +76,7 @@ pub fn rules<'d>(converter: &mut Converter<'d>, ingresses: &[&'d Document], main
                 path.backend.mark();
                 let text = format!("no annotation actions.{name}: requests are answered with 503");
                 converter.report.add(Section::NeedsADecision, &path.backend, text);
-                made.targets = vec![nowhere()];
+                made.targets = vec![answer_of(503)];
             }
             None => made.targets = vec![backend(converter, path.ingress, &path.backend)],
         }
@@ -108,10 +111,6 @@ fn hosts(host: &str) -> Vec<HostMatchConfig> {
         wild if wild.starts_with("*.") => vec![HostMatchConfig::Wildcard(wild.to_owned())],
         exact => vec![HostMatchConfig::Exact(exact.to_owned())],
     }
-}
-
-fn nowhere() -> TargetConfig {
-    TargetConfig { cluster: None, status: Some(503), weight: 1, host: None }
 }
 
 /// `*` and `?` as a pattern.
@@ -193,7 +192,7 @@ fn action(
             status: text(config, "statusCode").and_then(|code| code.parse().ok()).unwrap_or(503),
             headers: vec![HeaderValueConfig {
                 name: "content-type".to_owned(),
-                value: crate::model::literal(&content),
+                value: crate::parts::literal(&content),
             }],
             body: text(config, "messageBody").unwrap_or_default(),
         });
@@ -206,7 +205,7 @@ fn action(
         let Some(service) = text(&group, "serviceName") else {
             let text = "a target group by ARN: its servers are not in the manifests; its share is answered with 503";
             converter.report.add(Section::NeedsADecision, field, text);
-            made.targets.push(TargetConfig { weight, ..nowhere() });
+            made.targets.push(TargetConfig { weight, ..answer_of(503) });
             continue;
         };
         let port = match text(&group, "servicePort").map(|port| (port.parse(), port)) {
@@ -222,14 +221,14 @@ fn action(
                     field,
                     format!("{}: its share is answered with 503", why.0),
                 );
-                made.targets.push(TargetConfig { weight, ..nowhere() });
+                made.targets.push(TargetConfig { weight, ..answer_of(503) });
             }
         }
     }
     if made.targets.iter().all(|target| target.weight == 0) {
         let text = format!("action of type {kind:?} has no target: requests are answered with 503");
         converter.report.add(Section::NeedsADecision, field, text);
-        made.targets = vec![nowhere()];
+        made.targets = vec![answer_of(503)];
     }
     vec![made]
 }
@@ -274,7 +273,7 @@ fn conditions(converter: &mut Converter<'_>, field: &Field<'_>, matched: &mut Re
                 let config = config("httpHeaderConfig");
                 let name = text(&config, "httpHeaderName").unwrap_or_default();
                 let value = ValueMatchConfig::Regex(format!("(?i)(?:{})", pattern(&values(&config))));
-                matched.headers.push(named(&name, value));
+                matched.headers.push(named(&name, Some(value)));
             }
             "http-request-method" => matched.methods.extend(values(&config("httpRequestMethodConfig"))),
             "source-ip" => {
@@ -295,7 +294,7 @@ fn conditions(converter: &mut Converter<'_>, field: &Field<'_>, matched: &mut Re
                 };
                 let any = wanted.iter().map(one).collect::<Vec<_>>().join("|");
                 let value = ValueMatchConfig::Regex(format!("(?i)[^?]*\\?(?:.*&)?(?:{any})(?:&.*)?"));
-                matched.headers.push(named(":path", value));
+                matched.headers.push(named(":path", Some(value)));
             }
             other => {
                 converter.report.add(

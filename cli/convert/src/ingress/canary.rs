@@ -1,6 +1,7 @@
 //! Canaries of ingress-nginx: by header, then cookie, then weight.
 
 use super::annotations::nginx;
+use crate::parts;
 use crate::source::Document;
 use filter_kit::matching::{NamedMatchConfig, ValueMatchConfig};
 use header_router::{RuleConfig, TargetConfig};
@@ -11,7 +12,7 @@ pub fn rules(base: &RuleConfig, main: &TargetConfig, canary: &Document, target: 
     let mut add =
         |suffix: &str, header: Option<NamedMatchConfig>, cookie: Option<NamedMatchConfig>, target: &TargetConfig| {
             let mut rule = base.clone();
-            rule.name = crate::model::short(&format!("{}/{suffix}", base.name));
+            rule.name = crate::parts::short(&format!("{}/{suffix}", base.name));
             rule.targets = vec![target.clone()];
             let mut matched = rule.r#match.take().unwrap_or_default();
             matched.headers.extend(header);
@@ -19,15 +20,7 @@ pub fn rules(base: &RuleConfig, main: &TargetConfig, canary: &Document, target: 
             rule.r#match = Some(matched);
             made.push(rule);
         };
-    let named = |name: &str, value: ValueMatchConfig| {
-        Some(NamedMatchConfig {
-            name: name.to_owned(),
-            r#match: Some(value),
-            invert: false,
-            ignore_case: false,
-            treat_missing_as_empty: false,
-        })
-    };
+    let named = |name: &str, value: ValueMatchConfig| Some(parts::named(name, Some(value)));
     let exact = |text: &str| ValueMatchConfig::Exact(text.to_owned());
     if let Some(header) = nginx(canary, "canary-by-header") {
         let value = nginx(canary, "canary-by-header-value").filter(|value| !value.is_empty());

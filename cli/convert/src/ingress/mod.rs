@@ -3,7 +3,13 @@
 mod alb;
 mod annotations;
 mod canary;
+mod defaults;
+mod guards;
+mod limits;
+mod listeners;
 mod paths;
+mod redirects;
+mod rewrites;
 mod tables;
 
 use crate::convert::Converter;

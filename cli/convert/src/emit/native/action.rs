@@ -4,7 +4,7 @@ use super::headers::HeaderOps;
 use super::matching::{Match, header, regex};
 use super::rewrite::{PathChange, constant, prefix_change};
 use super::{Reasons, Taken};
-use crate::app_mesh::seconds;
+use crate::emit::policy;
 use crate::model::{BackendEdits, Policy, Table};
 use filter_kit::header_edits::HeaderEditsConfig;
 use header_router::{DirectResponseConfig, MirrorConfig, RedirectConfig, TargetConfig};
@@ -75,7 +75,7 @@ pub(super) fn routes(taken: &Taken<'_>, table: &Table, host: Option<&str>, reaso
         action.insert("request_mirror_policies".to_owned(), json!([mirrored(mirror)]));
     }
     let policy = table.policies.get(&taken.name).unwrap_or(&table.policy);
-    write_policy(policy, &mut action);
+    policy::write(policy, &mut action);
     let mut route = named(&taken.name);
     headers.write(&mut route);
     if let Some(limit) = policy.body_limit {
@@ -89,7 +89,7 @@ pub(super) fn routes(taken: &Taken<'_>, table: &Table, host: Option<&str>, reaso
 pub(super) fn default_route(cluster: &str, policy: &Policy) -> Value {
     let mut action = Map::new();
     action.insert("cluster".to_owned(), json!(cluster));
-    write_policy(policy, &mut action);
+    policy::write(policy, &mut action);
     let mut made = named("default");
     made.insert("match".to_owned(), json!({"prefix": "/"}));
     made.insert("route".to_owned(), Value::Object(action));
@@ -144,30 +144,6 @@ fn mirrored(mirror: &MirrorConfig) -> Value {
         made.insert("runtime_fraction".to_owned(), share);
     }
     Value::Object(made)
-}
-
-fn write_policy(policy: &Policy, action: &mut Map<String, Value>) {
-    let mut put = |name: &str, value: Value| action.insert(name.to_owned(), value);
-    if let Some(ms) = policy.timeout_ms {
-        put("timeout", json!(seconds(ms)));
-    }
-    if let Some(ms) = policy.idle_ms {
-        put("idle_timeout", json!(seconds(ms)));
-    }
-    let Some(retry) = &policy.retry else { return };
-    let mut made = Map::new();
-    made.insert("retry_on".to_owned(), json!(retry.on.join(",")));
-    made.insert("num_retries".to_owned(), json!(retry.times));
-    if !retry.statuses.is_empty() {
-        made.insert("retriable_status_codes".to_owned(), json!(retry.statuses));
-    }
-    if let Some(ms) = retry.per_try_ms {
-        made.insert("per_try_timeout".to_owned(), json!(seconds(ms)));
-    }
-    if let Some(ms) = retry.back_off_ms {
-        made.insert("retry_back_off".to_owned(), json!({"base_interval": seconds(ms)}));
-    }
-    put("retry_policy", Value::Object(made));
 }
 
 fn direct_response(answer: &DirectResponseConfig, taken: &Taken<'_>, reasons: &mut Reasons<'_>) -> Value {

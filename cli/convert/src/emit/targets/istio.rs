@@ -2,9 +2,9 @@
 
 use super::rows::{Row, rows};
 use super::{Backend, Host, Manifests, label, metadata, namespace_and_name, of_table, tables, tls};
-use crate::app_mesh::seconds;
 use crate::emit::bootstrap::router_config;
 use crate::model::{Entry, Table};
+use crate::parts::seconds;
 use serde_json::{Map, Value, json};
 
 const API: &str = "networking.istio.io/v1";

@@ -1,6 +1,6 @@
 //! The routes of a table, whatever the host.
 
-use crate::emit::bootstrap::POLICY_HEADER;
+use crate::emit::policy::{self, POLICY_HEADER};
 use crate::model::{BackendEdits, Policy, Table};
 use header_router::{CLUSTER_HEADER, DefaultConfig, MIRROR_HEADER, ROUTE_HEADER, RuleConfig};
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ impl Row<'_> {
 
 /// All routes, those with most headers first.
 pub fn rows(table: &Table) -> Vec<Row<'_>> {
-    let numbers = numbers(table);
+    let numbers = policy::numbers(table);
     let mut found: BTreeMap<Vec<(String, String)>, Row<'_>> = BTreeMap::new();
     let mut all = Vec::new();
     let config = &table.router;
@@ -93,12 +93,4 @@ fn of_rule<'t>(
         }
         all.push(row);
     }
-}
-
-/// The values of the policy header, numbered as the filter's configuration has them.
-fn numbers(table: &Table) -> BTreeMap<&Policy, String> {
-    let mut all: Vec<&Policy> = table.policies.values().filter(|policy| **policy != table.policy).collect();
-    all.sort();
-    all.dedup();
-    all.into_iter().zip(1..).map(|(policy, number)| (policy, number.to_string())).collect()
 }
