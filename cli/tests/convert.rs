@@ -1,213 +1,19 @@
 //! Manifests of the corpus are converted, and the real filter decides what becomes of requests: natively, in our host and in Envoy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "convert/corpus.rs"]
+mod corpus;
+#[path = "convert/gateways.rs"]
+mod gateways;
+#[path = "convert/native.rs"]
+mod native;
+
+use corpus::{Request, Situation, files, root, scenarios};
+use gateways::{Gateway, Ports, answer, ask, named_answer};
 use host_test::scenario::{Runner, Runners, Scenario};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use sluice_convert::emit::bootstrap::{Place, router_config};
-use sluice_convert::{Dialect, Options, Section};
+use sluice_convert::Dialect;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// A file of the corpus; `cli/convert/tests/corpus/README.md` has the fields.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Situation {
-    name: String,
-    #[serde(default)]
-    args: Vec<String>,
-    manifests: String,
-    entry: String,
-    cases: Vec<Row>,
-    #[serde(default, alias = "unsupported")]
-    report: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    name: String,
-    request: Request,
-    expect: Expect,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {
-    #[serde(default = "get")]
-    method: String,
-    host: Option<String>,
-    path: String,
-    port: Option<u16>,
-    #[serde(default)]
-    headers: Vec<String>,
-    scheme: Option<String>,
-    source: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Redirect {
-    status: u16,
-    location: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct Expect {
-    backend: Option<String>,
-    backends: Vec<String>,
-    status: Option<u16>,
-    redirect: Option<Redirect>,
-    path: Option<String>,
-    host: Option<String>,
-    request_headers: Vec<String>,
-    request_absent: Vec<String>,
-    response_headers: Vec<String>,
-    mirrors: Vec<String>,
-    grpc_status: Option<u16>,
-}
-
-fn get() -> String {
-    "GET".to_owned()
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
-}
-
-fn place() -> Place {
-    Place {
-        listen: "127.0.0.1".parse().unwrap(),
-        ports: Default::default(),
-        admin: "127.0.0.1:9901".parse().unwrap(),
-        wasm: "dist".to_owned(),
-        endpoints: Default::default(),
-    }
-}
-
-fn files(dialect: &str) -> Vec<PathBuf> {
-    let folder = root().join("cli/convert/tests/corpus").join(dialect);
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty(), "{}", folder.display());
-    files
-}
-
-/// The situation as a scenario for the table that its requests come to; one for each port.
-fn scenarios(file: &Path, dialect: Dialect) -> Result<Vec<(String, Value)>, String> {
-    let text = std::fs::read_to_string(file).unwrap();
-    let shown = file.file_name().unwrap().to_str().unwrap();
-    let situation: Situation = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
-    let class = situation.args.iter().position(|arg| arg == "--class").map(|at| situation.args[at + 1].clone());
-    let options = Options { dialect, namespace: "default".to_owned(), class };
-    let texts = [(shown.to_owned(), situation.manifests.clone())];
-    let mut converted = sluice_convert::convert(&texts, &options).map_err(|mistakes| {
-        let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-        format!("{shown}:\n{}", mistakes.join("\n"))
-    })?;
-    let written =
-        sluice_convert::emit::files(&mut converted, &place(), "test").unwrap_or_else(|why| panic!("{shown}: {why}"));
-    let again = sluice_convert::convert(&texts, &options)
-        .map(|mut again| sluice_convert::emit::files(&mut again, &place(), "test"));
-    assert_eq!(again.ok().unwrap().unwrap(), written, "{shown}: the same bytes every time");
-    // the embedded gateway takes it as it is
-    for style in [sluice_convert::Style::Filter, sluice_convert::Style::Native] {
-        converted.style = style;
-        let written = sluice_convert::emit::files(&mut converted, &place(), "test").unwrap();
-        host_test::gateway::bootstrap::parse(&written["envoy.yaml"])
-            .map_err(|error| format!("{shown} in style {style:?}: {error}"))?;
-    }
-    converted.style = sluice_convert::Style::Filter;
-    let report = &written["REPORT.md"];
-    for wanted in &situation.report {
-        if !report.contains(wanted.as_str()) {
-            return Err(format!("{shown}: the report does not say {wanted:?}\n{report}"));
-        }
-    }
-    if situation.report.is_empty() {
-        let lost: Vec<_> =
-            converted.report.lines().iter().filter(|line| line.section == Section::NotSupported).collect();
-        if !lost.is_empty() {
-            return Err(format!("{shown}: {lost:?}"));
-        }
-    }
-    let entry = converted.model.entries.iter().find(|entry| entry.id == situation.entry);
-    let Some(entry) = entry else { return Err(format!("{shown}: no entry {}", situation.entry)) };
-    let mut made = Vec::new();
-    for (number, table) in entry.tables.iter().enumerate() {
-        let ports: Vec<u16> =
-            entry.listeners.iter().filter(|listener| listener.table == number).map(|listener| listener.port).collect();
-        let rows: Vec<&Row> = situation
-            .cases
-            .iter()
-            .filter(|row| row.request.port.map_or(number == 0, |port| ports.contains(&port) || ports.is_empty()))
-            .collect();
-        if rows.is_empty() {
-            continue;
-        }
-        let clusters: Vec<&String> = converted.model.clusters.keys().collect();
-        let clusters = if clusters.is_empty() { json!(["unused"]) } else { json!(clusters) };
-        let config = router_config(table, &place());
-        let cases: Vec<Value> = rows.iter().map(|row| case(row, ports.first().copied())).collect();
-        let mut filters = vec![json!({"filter": "header-router", "config": config})];
-        filters.extend(table.rate_limit.as_ref().map(|limits| json!({"filter": "rate-limit", "config": limits})));
-        let scenario = json!({"name": situation.name, "clusters": clusters, "filters": filters, "cases": cases});
-        made.push((format!("{shown}-{number}.yaml"), scenario));
-    }
-    Ok(made)
-}
-
-fn case(row: &Row, first: Option<u16>) -> Value {
-    let Row { request, expect, .. } = row;
-    let mut asked = json!({"method": request.method, "path": request.path, "headers": request.headers});
-    if let Some(scheme) = &request.scheme {
-        asked["headers"].as_array_mut().unwrap().push(json!(format!("x-forwarded-proto: {scheme}")));
-    }
-    if let Some(host) = &request.host {
-        asked["authority"] = json!(host);
-    }
-    if let Some(port) = request.port.or(first) {
-        asked["port"] = json!(port);
-    }
-    if let Some(source) = &request.source {
-        asked["source"] = json!(source);
-    }
-    let mut upstream = json!({});
-    let mut client = json!({"headers": expect.response_headers});
-    match (&expect.backend, expect.backends.is_empty()) {
-        (Some(backend), true) => upstream["cluster"] = json!(backend),
-        (None, false) => upstream["any_of"] = json!(expect.backends),
-        _ => upstream["cluster"] = json!("none"),
-    }
-    for (key, value) in [("path", &expect.path), ("authority", &expect.host)] {
-        if let Some(value) = value {
-            upstream[key] = json!(value);
-        }
-    }
-    if !expect.request_headers.is_empty() {
-        upstream["headers"] = json!(expect.request_headers);
-    }
-    if !expect.request_absent.is_empty() {
-        upstream["absent"] = json!(expect.request_absent);
-    }
-    if let Some(status) = expect.status {
-        client["status"] = json!(status);
-    }
-    if let Some(redirect) = &expect.redirect {
-        client["status"] = json!(redirect.status);
-        client["headers"] = json!([format!("location: {}", redirect.location)]);
-    }
-    if request.headers.iter().any(|header| header.starts_with("content-type: application/grpc")) {
-        // a host says it in its own way
-        client.as_object_mut().unwrap().remove("status");
-    }
-    let mut case = json!({"name": row.name, "request": asked, "upstream": upstream, "client": client});
-    if let Some(mirror) = expect.mirrors.first() {
-        case["mirror"] = json!({"cluster": mirror});
-    }
-    case
-}
 
 /// Envoys that start at the same time may choose the same ports.
 static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -215,22 +21,22 @@ static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
 fn check(dialect: Dialect, folder: &str) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let scratch = tempfile::tempdir().unwrap();
-    let (mut scenarios, mut problems) = (Vec::new(), Vec::new());
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
     for file in files(folder) {
-        match self::scenarios(&file, dialect) {
+        match scenarios(&file, dialect) {
             Err(problem) => problems.push(problem),
             Ok(made) => {
                 for (name, scenario) in made {
                     let path = scratch.path().join(name);
                     std::fs::write(&path, serde_json::to_string(&scenario).unwrap()).unwrap();
-                    scenarios.push(Scenario::read(&path).unwrap_or_else(|error| panic!("{error}")));
+                    all.push(Scenario::read(&path).unwrap_or_else(|error| panic!("{error}")));
                 }
             }
         }
     }
     let envoy = std::env::var_os("ENVOY").map(PathBuf::from);
     let runners = [Runner::Core, Runner::Host].into_iter().chain(envoy.as_ref().map(|_| Runner::Envoy)).collect();
-    let report = Runners { runners, dist: root().join("dist"), envoy }.run(&scenarios).unwrap();
+    let report = Runners { runners, dist: root().join("dist"), envoy }.run(&all).unwrap();
     assert!(report.failed == 0 && problems.is_empty(), "{}\n{}", problems.join("\n"), report.text);
     assert!(report.passed > 0);
 }
@@ -381,29 +187,6 @@ fn two_sets_are_compared_over_requests() {
     assert!(told.contains("requests: 1 of 2 changes"), "{told}");
 }
 
-/// Free ports: held until the gateway starts, so that none is given out twice.
-#[derive(Default)]
-struct Ports(Vec<std::net::TcpListener>);
-
-impl Ports {
-    fn free(&mut self) -> u16 {
-        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = held.local_addr().unwrap().port();
-        self.0.push(held);
-        port
-    }
-}
-
-/// Ends with the test.
-struct Gateway(std::process::Child);
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn ten_thousand_routes_convert_and_their_gateway_starts() {
     use std::io::{Read, Write};
@@ -519,7 +302,7 @@ fn the_walkthrough_runs_on_both_gateways() {
         }
         for (headers, version) in [(vec![], "v1"), (vec!["X-User-Type: beta-tester".to_owned()], "v2")] {
             let request = Request {
-                method: get(),
+                method: "GET".to_owned(),
                 host: None,
                 path: "/products/items".to_owned(),
                 port: None,
@@ -537,152 +320,4 @@ fn the_walkthrough_runs_on_both_gateways() {
     let scenarios = set.join("scenarios/virtualgateway-default-my-virtual-gateway.yaml");
     let run = sluice().arg("test").arg(scenarios).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
-}
-
-/// Situations whose tables Envoy's own routes can say: the same rows, decided by those routes in Envoy.
-#[test]
-fn native_routes_decide_the_same_in_envoy() {
-    let Some(envoy) = std::env::var_os("ENVOY") else { return eprintln!("skipped: no ENVOY") };
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mut asked = 0;
-    for (folder, dialect) in
-        [("app-mesh", Dialect::AppMesh), ("ingress", Dialect::Ingress), ("gateway-api", Dialect::GatewayApi)]
-    {
-        // a start of Envoy each: some of them
-        for file in files(folder).into_iter().step_by(12) {
-            asked += native(&file, dialect, Path::new(&envoy));
-        }
-    }
-    assert!(asked > 30, "{asked}");
-}
-
-/// Asks the rows of a situation; how many there were.
-fn native(file: &Path, dialect: Dialect, envoy: &Path) -> usize {
-    let text = std::fs::read_to_string(file).unwrap();
-    let situation: Situation = serde_saphyr::from_str(&text).unwrap();
-    let class = situation.args.iter().position(|arg| arg == "--class").map(|at| situation.args[at + 1].clone());
-    let options = Options { dialect, namespace: "default".to_owned(), class };
-    let texts = [(file.display().to_string(), situation.manifests.clone())];
-    let mut converted = sluice_convert::convert(&texts, &options).map_err(|_| ()).unwrap();
-    converted.style = sluice_convert::Style::Native;
-    let Some(entry) = converted.model.entries.iter().find(|entry| entry.id == situation.entry) else { return 0 };
-    let Some(listener) = entry.listeners.first().filter(|listener| listener.tls.is_empty()) else { return 0 };
-    if sluice_convert::emit::native::routes(&entry.tables[listener.table]).is_err() {
-        return 0;
-    }
-    let port = listener.moved.unwrap_or(listener.port);
-    // every listener on a port of its own, every cluster a server that says who it is
-    let mut place = place();
-    let mut ports = Ports::default();
-    for listener in converted.model.entries.iter().flat_map(|entry| &entry.listeners) {
-        let port = listener.moved.unwrap_or(listener.port);
-        place.ports.insert(port, ports.free());
-    }
-    place.admin = ([127, 0, 0, 1], ports.free()).into();
-    for (name, cluster) in &converted.model.clusters {
-        if cluster.http2 {
-            return 0;
-        }
-        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        place.endpoints.insert(name.clone(), server.local_addr().unwrap());
-        let name = name.clone();
-        std::thread::spawn(move || {
-            for connection in server.incoming().flatten() {
-                let name = name.clone();
-                std::thread::spawn(move || named_answer(connection, &name));
-            }
-        });
-    }
-    let files = sluice_convert::emit::files(&mut converted, &place, "test").unwrap();
-    let scratch = tempfile::tempdir().unwrap();
-    let bootstrap = scratch.path().join("envoy.yaml");
-    std::fs::write(&bootstrap, &files["envoy.yaml"]).unwrap();
-    if files["envoy.yaml"].contains("common_tls_context") {
-        return 0;
-    }
-    drop(ports);
-    let mut start = Command::new(envoy);
-    start
-        .args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "error", "-c"])
-        .arg(&bootstrap)
-        .current_dir(root());
-    start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    let _gateway = Gateway(start.spawn().unwrap());
-    let begin = std::time::Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", place.ports[&port])).is_err() {
-        assert!(begin.elapsed().as_secs() < 60, "{}: Envoy does not start", file.display());
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    let mut asked = 0;
-    for row in &situation.cases {
-        let Row { name, request, expect } = row;
-        let plain =
-            request.port.is_none_or(|wanted| wanted == port) && request.source.is_none() && request.scheme.is_none();
-        let is_ascii = request.headers.iter().all(|header| !header.ends_with(':') && header.is_ascii());
-        if !plain || !is_ascii || expect.grpc_status.is_some() || request.method == "CONNECT" {
-            continue;
-        }
-        let answer = ask(place.ports[&port], request);
-        let told = format!("{}: {name}: {answer}", file.display());
-        let seen = |label: &str| answer.lines().find_map(|line| line.strip_prefix(label)).map(str::to_owned);
-        match (&expect.backend, expect.backends.as_slice(), &expect.redirect, expect.status) {
-            (Some(backend), ..) => assert_eq!(seen("cluster "), Some(backend.clone()), "{told}"),
-            (_, [_, ..], ..) => assert!(expect.backends.contains(&seen("cluster ").unwrap_or_default()), "{told}"),
-            (.., Some(redirect), _) => {
-                assert!(answer.starts_with(&format!("HTTP/1.1 {}", redirect.status)), "{told}");
-                assert_eq!(seen("location: "), Some(redirect.location.clone()), "{told}");
-            }
-            (.., Some(status)) => assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{told}"),
-            _ => {}
-        }
-        if expect.backend.is_some() || !expect.backends.is_empty() {
-            for (label, wanted) in [("path ", &expect.path), ("host ", &expect.host)] {
-                if let Some(wanted) = wanted {
-                    assert_eq!(seen(label).as_ref(), Some(wanted), "{told}");
-                }
-            }
-        }
-        asked += 1;
-    }
-    asked
-}
-
-/// Asks Envoy.
-fn ask(port: u16, request: &Request) -> String {
-    use std::io::{Read, Write};
-    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let host = request.host.clone().unwrap_or_else(|| "client.test".to_owned());
-    let mut head = format!("{} {} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n", request.method, request.path);
-    request.headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
-    client.write_all(format!("{head}\r\n").as_bytes()).unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    answer.replace('\r', "")
-}
-
-/// Answers one request with the name of the cluster, path and host.
-fn named_answer(mut connection: std::net::TcpStream, name: &str) {
-    use std::io::{Read, Write};
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && matches!(connection.read(&mut byte), Ok(1)) {
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let path = head.split(' ').nth(1).unwrap_or_default();
-    let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
-    let body = format!("\ncluster {name}\npath {path}\nhost {host}\n");
-    let _ = write!(connection, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-}
-
-/// Answers one request with its head.
-fn answer(mut connection: std::net::TcpStream) {
-    use std::io::{Read, Write};
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && matches!(connection.read(&mut byte), Ok(1)) {
-        head.push(byte[0]);
-    }
-    let _ = write!(connection, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", head.len());
-    let _ = connection.write_all(&head);
 }

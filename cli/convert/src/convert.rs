@@ -229,6 +229,8 @@ impl Converter<'_> {
                     let text = "this field is not converted".to_owned();
                     self.report.push(Section::NotSupported, document, &path, position, text);
                 }
+            } else if document.is_ours() && document.kind == "Namespace" {
+                self.report.object(Section::Kept, document, "its labels, for selectors");
             } else if self.is_family(document) {
                 let text = format!("{} ({}) is not converted", document.kind, document.api_version);
                 self.report.object(Section::NotSupported, document, text);

@@ -5,26 +5,6 @@ pub mod exchange;
 mod input;
 mod targets;
 
+pub use fuzz_engine::Target;
 pub use input::Input;
 pub use targets::TARGETS;
-
-/// What can be fuzzed.
-#[derive(Clone, Copy, Debug)]
-pub struct Target {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// Executes one input.
-    pub run: fn(&[u8]),
-    /// Inputs to start from.
-    pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Bytes that a change may put in.
-    pub dictionary: &'static [&'static [u8]],
-}
-
-impl Target {
-    /// The target of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<&'static Self> {
-        TARGETS.iter().find(|target| target.name == name)
-    }
-}

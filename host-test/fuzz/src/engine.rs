@@ -1,10 +1,12 @@
+//! The instrumented program: how it is built and run.
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use ai_fuzz::Target;
+use crate::Target;
 
 /// What `cargo fuzz` passes on a nightly compiler, without the sanitizer: coverage by LLVM's own pass, which stable compilers have too.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -29,8 +31,9 @@ pub(crate) struct Ended {
 }
 
 impl Engine {
-    pub(crate) fn build() -> Result<Self, String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    /// Builds the program `PACKAGE-engine`.
+    pub(crate) fn build(package: &str) -> Result<Self, String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let place =
             root.canonicalize().map_err(|error| format!("cannot find the workspace: {error}"))?.join("target/fuzz");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -38,7 +41,16 @@ impl Engine {
         let status = Command::new(cargo)
             .current_dir(&root)
             // Naming the platform keeps the coverage out of build scripts.
-            .args(["build", "--release", "--package", "ai-fuzz", "--features", "engine", "--bin", "ai-fuzz-engine"])
+            .args([
+                "build",
+                "--release",
+                "--package",
+                package,
+                "--features",
+                "engine",
+                "--bin",
+                &format!("{package}-engine"),
+            ])
             .args(["--target", &host, "--target-dir"])
             .arg(place.join("build"))
             .env("RUSTFLAGS", COVERAGE)
@@ -49,7 +61,7 @@ impl Engine {
         if !status.success() {
             return Err("the engine does not build; it needs a C++ compiler".into());
         }
-        Ok(Self { program: place.join("build").join(host).join("release/ai-fuzz-engine"), place })
+        Ok(Self { program: place.join("build").join(host).join(format!("release/{package}-engine")), place })
     }
 
     pub(crate) fn run(&self, target: &Target, seconds: u64, seed: u32) -> Result<Ended, String> {
@@ -73,7 +85,7 @@ impl Engine {
         let mut prefix = failures.join(target.name).into_os_string();
         prefix.push("-");
         let mut engine = Command::new(&self.program)
-            .env("AI_FUZZ_TARGET", target.name)
+            .env(crate::TARGET_VARIABLE, target.name)
             .args([option("max_total_time", &seconds.to_string()), option("seed", &seed.to_string())])
             .args([
                 option("max_len", &LONGEST_INPUT.to_string()),
