@@ -11,6 +11,7 @@ use crate::schema::{Schemas, nearest};
 use crate::source::{self, Document, Mistake};
 use filter_kit::table::Order;
 use header_router::{HeaderRouter, RuleConfig};
+use placed_yaml::Position;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -285,7 +286,34 @@ impl Converter<'_> {
         }
     }
 
+    /// Names of listeners, routes and rules have to differ in a table; an API server sees to it.
+    fn check_names(&mut self) {
+        let mut twice = BTreeSet::new();
+        for table in self.model.entries.iter().flat_map(|entry| &entry.tables) {
+            let outer = table.router.rules.iter().map(|rule| rule.name.clone());
+            let services = table.router.services.iter();
+            let inner = services
+                .clone()
+                .flat_map(|service| service.rules.iter().map(move |rule| format!("{}/{}", service.name, rule.name)));
+            let mut seen = BTreeSet::new();
+            twice.extend(outer.chain(inner).filter(|name| !seen.insert(name.clone())));
+            let mut seen = BTreeSet::new();
+            twice.extend(services.map(|service| service.name.clone()).filter(|name| !seen.insert(name.clone())));
+        }
+        for name in twice {
+            let source = self.model.sources.get(&name);
+            let line = source.map(|source| source.line).unwrap_or_default();
+            self.mistakes.push(Mistake {
+                file: source.map(|source| source.file.as_str()).unwrap_or_default().into(),
+                position: Position { line, column: 1 },
+                path: source.map(|source| source.field.clone()).unwrap_or_default(),
+                why: format!("two come to the name {name:?}; names have to differ"),
+            });
+        }
+    }
+
     fn finish(&mut self) {
+        self.check_names();
         self.part_ports();
         for cluster in self.model.clusters.values_mut() {
             if let Some(family) = self.lookup_family {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use sluice_convert::emit::bootstrap::Place;
 use sluice_convert::{Dialect, Options, convert, emit};
 use std::path::Path;
@@ -47,8 +48,23 @@ fn every_situation_converts() {
     }
 }
 
+#[test]
+fn two_listeners_of_one_name_are_a_mistake() {
+    let listener = "{name: web, port: 80, protocol: HTTP}";
+    let text = format!(
+        "{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {{name: g}}, spec: {{gatewayClassName: c, listeners: \
+         [{listener}, {listener}]}}}}"
+    );
+    let options = Options { dialect: Dialect::GatewayApi, namespace: "default".to_owned(), class: None };
+    let mistakes = convert(&[("g.yaml".to_owned(), text)], &options).map(|_| ()).unwrap_err();
+    assert_eq!(
+        mistakes[0].to_string(),
+        "g.yaml:1:1 spec.listeners[0]: two come to the name \"web\"; names have to differ"
+    );
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/hostile.proptest-regressions"))), ..ProptestConfig::default() })]
 
     /// Lines that are gone, doubled, or from another manifest.
     #[test]
